@@ -66,7 +66,7 @@ class BlobSettings(ProcessSettings):
     s3_endpoint: str | None = Field(default=None, description="URL of the S3 server as this process reaches it")
     s3_public_endpoint: str | None = Field(
         default=None,
-        description="URL of the S3 server as clients reach it; where set, downloads are answered by presigned URLs",
+        description="URL of the S3 server as clients reach it; where set, downloads are presigned",
     )
     s3_access_key_id: str | None = None
     s3_secret_access_key: SecretStr | None = None
