@@ -162,6 +162,12 @@ class ModelMissing(JobError):
     code, status = "model_missing", 424
 
 
+class AssetMissing(ModelMissing):
+    """A registered test asset or model is neither in the cache, nor in the mirror, nor to be downloaded."""
+
+    code = "asset_missing"
+
+
 class EngineFailed(JobError):
     """An outside program or library failed in a way that we do not know; one more try may help."""
 

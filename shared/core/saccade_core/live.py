@@ -1,0 +1,104 @@
+"""What is told live over Redis: a job's events, its end, and the wish to cancel it.
+
+All of it is a courtesy: the records know the truth, so every failure here is logged and forgotten. Events are
+kept in one Redis stream per job, capped and for a day, so that a reader who lost the line can catch up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import redis
+
+from saccade_core.queue import connect
+
+log = logging.getLogger(__name__)
+
+EventType = Literal["state", "progress", "metric", "log", "artifact", "done"]
+
+DONE_CHANNEL = "saccade:done"
+CANCEL_CHANNEL = "saccade:cancel"
+_KEEP_EVENTS = 5000
+_KEEP_S = 24 * 3600
+_PAUSE_S = 1.0
+
+
+def events_key(job_id: str) -> str:
+    """The Redis stream of a job's events; each entry has ``type`` and ``data`` (JSON)."""
+    return f"saccade:events:{job_id}"
+
+
+class Live:
+    """Tells events; after a failure it rests for a second, so that a dead Redis costs no job its time."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = connect(redis_url)
+        self._rest_until = 0.0
+
+    def event(self, job_id: str, kind: EventType, data: dict[str, Any]) -> None:
+        """Append an event to the job's stream."""
+        key = events_key(job_id)
+
+        def send() -> None:
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.xadd(key, {"type": kind, "data": json.dumps(data)}, maxlen=_KEEP_EVENTS, approximate=True)
+            pipe.expire(key, _KEEP_S)
+            if kind == "done":
+                pipe.publish(DONE_CHANNEL, job_id)
+            pipe.execute()
+
+        self._try(send)
+
+    def cancel(self, job_id: str) -> None:
+        """Ask whichever worker runs the job to stop now rather than at its next heartbeat."""
+        self._try(lambda: self._redis.publish(CANCEL_CHANNEL, job_id))
+
+    def forget(self, job_id: str) -> None:
+        """Remove the job's events."""
+        self._try(lambda: self._redis.delete(events_key(job_id)))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+    def _try(self, act: Callable[[], object]) -> None:
+        if time.monotonic() < self._rest_until:
+            return
+        try:
+            act()
+        except redis.RedisError as error:
+            self._rest_until = time.monotonic() + _PAUSE_S
+            log.info("live channel: %s", error)
+
+
+class CancelListener:
+    """Calls ``on_cancel(job_id)`` from a thread of its own for every cancel message, for as long as it lives."""
+
+    def __init__(self, redis_url: str, on_cancel: Callable[[str], None]) -> None:
+        self._url = redis_url
+        self._on_cancel = on_cancel
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="cancel-listener", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; the thread ends within a second."""
+        self._stopped.set()
+
+    def _listen(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with connect(self._url) as client, client.pubsub(ignore_subscribe_messages=True) as channel:
+                    channel.subscribe(CANCEL_CHANNEL)
+                    while not self._stopped.is_set():
+                        message = cast("dict[str, Any] | None", channel.get_message(timeout=1.0))
+                        if message is not None:
+                            self._on_cancel(str(message["data"]))
+            except redis.RedisError as error:
+                log.info("cancel channel: %s", error)
+                self._stopped.wait(_PAUSE_S)

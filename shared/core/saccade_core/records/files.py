@@ -1,0 +1,72 @@
+"""Records of uploaded files."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, select
+
+from saccade_core.errors import Conflict, NotFound
+from saccade_core.jobs import FINAL_STATES
+from saccade_core.records.database import Database, now
+from saccade_core.records.tables import FileRow, JobFileRow, JobRow
+
+
+def add_file(
+    db: Database,
+    *,
+    file_id: str,
+    project: str,
+    name: str,
+    media_type: str,
+    size: int,
+    sha256: str,
+    key: str,
+    ttl_s: float | None,
+) -> FileRow:
+    """Record a file whose ``size`` bytes are in the object store under ``key``."""
+    with db.write() as session:
+        return session.execute(
+            insert(FileRow)
+            .values(
+                id=file_id,
+                project=project,
+                name=name,
+                media_type=media_type,
+                bytes=size,
+                sha256=sha256,
+                key=key,
+                created_at=now(),
+                expires_at=None if ttl_s is None else now() + ttl_s,
+            )
+            .returning(FileRow)
+        ).scalar_one()
+
+
+def get_file(db: Database, project: str, file_id: str) -> FileRow:
+    """One file of the project, or NotFound."""
+    with db.read() as session:
+        row = session.execute(
+            select(FileRow).where(FileRow.id == file_id, FileRow.project == project)
+        ).scalar_one_or_none()
+        if row is None:
+            raise NotFound(f"There is no file {file_id}.", field="id", received=file_id)
+        return row
+
+
+def remove_file(db: Database, project: str, file_id: str) -> FileRow:
+    """Remove the record; Conflict while an unfinished job reads the file. The bytes are the caller's to remove."""
+    with db.write() as session:
+        row = session.execute(
+            select(FileRow).where(FileRow.id == file_id, FileRow.project == project).with_for_update()
+        ).scalar_one_or_none()
+        if row is None:
+            raise NotFound(f"There is no file {file_id}.", field="id", received=file_id)
+        reader = session.execute(
+            select(JobRow.id)
+            .join(JobFileRow, JobRow.id == JobFileRow.job_id)
+            .where(JobFileRow.file_id == file_id, JobRow.state.not_in([s.value for s in FINAL_STATES]))
+            .limit(1)
+        ).scalar_one_or_none()
+        if reader is not None:
+            raise Conflict(f"Job {reader} still needs file {file_id}.", field="id", received=file_id)
+        session.execute(delete(FileRow).where(FileRow.id == file_id))
+        return row

@@ -1,0 +1,85 @@
+"""Records of worker processes and the switches of their pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, update
+
+from saccade_core.jobs import JobState
+from saccade_core.records.database import Database, now
+from saccade_core.records.tables import JobRow, PoolRow, WorkerRow
+
+#: A worker that has not reported for this long is not counted any more.
+GONE_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue: due jobs that wait in it, jobs that run from it, and the age of the oldest waiting one."""
+
+    queue: str
+    queued: int
+    running: int
+    oldest_s: float
+
+
+def report_worker(db: Database, worker: WorkerRow) -> None:
+    """Insert or refresh a worker's record; its ``seen_at`` becomes now."""
+    with db.write() as session:
+        merged = session.merge(worker)
+        session.flush()
+        session.execute(update(WorkerRow).where(WorkerRow.id == merged.id).values(seen_at=now()))
+
+
+def remove_worker(db: Database, worker_id: str) -> None:
+    """Forget a worker that stops."""
+    with db.write() as session:
+        session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
+
+
+def forget_gone_workers(db: Database) -> None:
+    """Forget workers that have not reported for GONE_S."""
+    with db.write() as session:
+        session.execute(delete(WorkerRow).where(WorkerRow.seen_at < now() - GONE_S))
+
+
+def list_workers(db: Database) -> Sequence[WorkerRow]:
+    """The workers that report, by pool and age."""
+    with db.read() as session:
+        alive = WorkerRow.seen_at >= now() - GONE_S
+        return session.scalars(select(WorkerRow).where(alive).order_by(WorkerRow.pool, WorkerRow.started_at)).all()
+
+
+def queue_states(db: Database) -> list[QueueState]:
+    """Every queue that has waiting or running jobs."""
+    with db.read() as session:
+        queued = JobRow.state == JobState.QUEUED
+        rows = session.execute(
+            select(
+                JobRow.queue,
+                func.count().filter(queued),
+                func.count().filter(JobRow.state == JobState.RUNNING),
+                func.coalesce(func.max(now() - JobRow.queued_at).filter(queued), 0.0),
+            )
+            .where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+            .group_by(JobRow.queue)
+            .order_by(JobRow.queue)
+        )
+        return [QueueState(*row) for row in rows.tuples()]
+
+
+def set_paused(db: Database, pool: str, *, paused: bool) -> None:
+    """Pause or resume a pool; on resuming, its queued jobs are published again at once."""
+    with db.write() as session:
+        session.merge(PoolRow(pool=pool, paused=paused))
+        if not paused:
+            waiting = update(JobRow).where(JobRow.pool == pool, JobRow.state == JobState.QUEUED)
+            session.execute(waiting.values(publish_at=now(), publishes=0))
+
+
+def paused_pools(db: Database) -> set[str]:
+    """The pools that start no job now."""
+    with db.read() as session:
+        return set(session.scalars(select(PoolRow.pool).where(PoolRow.paused)))

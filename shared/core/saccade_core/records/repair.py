@@ -1,0 +1,154 @@
+"""What the keeper does to jobs: publish what is due, take back what was lost, end and remove what is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from saccade_core.errors import DeadlineExceeded, WorkerLost
+from saccade_core.jobs import FINAL_STATES, JobState
+from saccade_core.records.database import Database, now
+from saccade_core.records.leases import close_attempts, problem_of
+from saccade_core.records.requests import ended
+from saccade_core.records.tables import FileRow, JobFileRow, JobRow, LockRow, PoolRow
+
+_FINAL = [state.value for state in FINAL_STATES]
+
+
+def take_lock(db: Database, name: str, holder: str, seconds: float) -> bool:
+    """Take or keep the lock ``name`` until ``seconds`` from now; False while another holds it."""
+    upsert = (sqlite.insert if db.is_sqlite else postgresql.insert)(LockRow).values(name=name, holder="", until=0.0)
+    with db.write() as session:
+        session.execute(upsert.on_conflict_do_nothing())
+        held = session.execute(
+            update(LockRow)
+            .where(LockRow.name == name, or_(LockRow.holder == holder, LockRow.until < now()))
+            .values(holder=holder, until=now() + seconds)
+            .returning(LockRow.name)
+        ).scalar_one_or_none()
+        return held is not None
+
+
+def wake_due(db: Database) -> int:
+    """Queue the waiting jobs whose time has come; how many."""
+    with db.write() as session:
+        return len(
+            session.execute(
+                update(JobRow)
+                .where(JobRow.state == JobState.WAITING, JobRow.run_at <= now())
+                .values(state=JobState.QUEUED, queued_at=now(), publish_at=now(), publishes=0)
+                .returning(JobRow.id)
+            ).all()
+        )
+
+
+def queued_by_queue(db: Database) -> dict[str, int]:
+    """How many jobs are due and unclaimed in each queue whose pool is not paused."""
+    with db.read() as session:
+        paused = select(PoolRow.pool).where(PoolRow.paused)
+        rows = session.execute(
+            select(JobRow.queue, func.count())
+            .where(JobRow.state == JobState.QUEUED, JobRow.pool.not_in(paused))
+            .group_by(JobRow.queue)
+        )
+        return dict(rows.tuples().all())
+
+
+def publishable(db: Database, queue: str, limit: int) -> Sequence[str]:
+    """Ids of queued jobs that nobody has claimed since they were last published, those due longest first."""
+    with db.read() as session:
+        return session.scalars(
+            select(JobRow.id)
+            .where(JobRow.state == JobState.QUEUED, JobRow.queue == queue, JobRow.publish_at <= now())
+            .order_by(JobRow.publish_at, JobRow.id)
+            .limit(limit)
+        ).all()
+
+
+def mark_published(db: Database, job_ids: Sequence[str]) -> None:
+    """Look again at these jobs after 5 s, doubling up to 5 min, should they still be unclaimed."""
+    pause = func.least if not db.is_sqlite else func.min
+    with db.write() as session:
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id.in_(job_ids), JobRow.state == JobState.QUEUED)
+            .values(
+                publishes=JobRow.publishes + 1,
+                publish_at=now() + pause(300.0, 5.0 * (1 + JobRow.publishes) * (1 + JobRow.publishes)),
+            )
+        )
+
+
+def publish_all_again(db: Database) -> None:
+    """Redis was emptied: every queued job is due for publishing now."""
+    with db.write() as session:
+        session.execute(update(JobRow).where(JobRow.state == JobState.QUEUED).values(publish_at=now(), publishes=0))
+
+
+def take_back_expired(db: Database) -> list[JobRow]:
+    """Jobs whose worker stopped reporting: queued again, or ended where cancelled or out of attempts."""
+    with db.write() as session:
+        expired = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until < now())
+        rows = session.scalars(select(JobRow).where(expired).limit(500).with_for_update(skip_locked=True)).all()
+        for row in rows:
+            row.token += 1
+            row.lease_until = None
+            close_attempts(session, row.id, "lost")
+            if not row.cancel_requested and row.attempt < row.max_attempts:
+                row.state = JobState.QUEUED
+                again = {"queued_at": now(), "publish_at": now(), "publishes": 0}
+            else:
+                row.state = JobState.CANCELLED if row.cancel_requested else JobState.FAILED
+                lost = WorkerLost(f"The worker died in each of {row.attempt} attempts.")
+                row.error = None if row.cancel_requested else problem_of(lost)
+                again = ended()
+            session.flush()
+            session.execute(update(JobRow).where(JobRow.id == row.id).values(**again))
+        return list(rows)
+
+
+def end_overdue(db: Database) -> Sequence[str]:
+    """Fail the jobs that did not even start before their deadline; running ones are their worker's to end."""
+    problem = problem_of(DeadlineExceeded("The job's deadline passed before a worker was free for it."))
+    with db.write() as session:
+        return session.scalars(
+            update(JobRow)
+            .where(JobRow.state.in_([JobState.WAITING, JobState.QUEUED]), JobRow.deadline_at < now())
+            .values(state=JobState.FAILED, error=problem, **ended())
+            .returning(JobRow.id)
+        ).all()
+
+
+def remove_expired_jobs(db: Database, limit: int = 200) -> Sequence[str]:
+    """Remove the records of ended jobs whose ``ttl_s`` is over; their bytes are the caller's to remove."""
+    with db.write() as session:
+        ids = session.scalars(
+            select(JobRow.id).where(JobRow.state.in_(_FINAL), JobRow.expires_at < now()).limit(limit)
+        ).all()
+        session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
+        return ids
+
+
+def remove_expired_files(db: Database, limit: int = 200) -> Sequence[str]:
+    """Remove the records of expired files that no unfinished job reads; returns their keys."""
+    with db.write() as session:
+        needed = (
+            select(JobFileRow.file_id)
+            .join(JobRow, JobRow.id == JobFileRow.job_id)
+            .where(JobFileRow.file_id == FileRow.id, JobRow.state.not_in(_FINAL))
+            .exists()
+        )
+        rows = session.scalars(
+            select(FileRow).where(FileRow.expires_at < now(), ~needed).limit(limit).with_for_update()
+        ).all()
+        session.execute(delete(FileRow).where(FileRow.id.in_([row.id for row in rows])))
+        return [row.key for row in rows]
+
+
+def tokens_of(db: Database, job_ids: Sequence[str]) -> dict[str, int]:
+    """The current token of each of these jobs that still exists, for finding bytes that no record names."""
+    with db.read() as session:
+        rows = session.execute(select(JobRow.id, JobRow.token).where(JobRow.id.in_(job_ids)))
+        return dict(rows.tuples().all())

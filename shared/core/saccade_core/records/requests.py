@@ -1,0 +1,255 @@
+"""What users do to jobs: accept, look up, list, cancel, retry, delete. Every call is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from saccade_core.errors import Conflict, IdempotencyConflict, NotFound, UnknownReference
+from saccade_core.ids import new_id
+from saccade_core.jobs import JobState
+from saccade_core.records.database import Database, now
+from saccade_core.records.tables import ArtifactRow, AttemptRow, FileRow, JobFileRow, JobRow
+
+#: The gateway publishes a job itself right after answering; the keeper looks again after this many seconds.
+FIRST_PUBLISH_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A checked request, ready to be recorded."""
+
+    project: str
+    kind: str
+    pool: str
+    queue: str
+    priority: str
+    inputs: dict[str, Any]
+    params: dict[str, Any]
+    labels: dict[str, str]
+    max_attempts: int
+    request_digest: str
+    file_ids: Sequence[str] = ()
+    idempotency_key: str | None = None
+    run_at: float | None = None
+    deadline_s: float | None = None
+    ttl_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs of a project to list; ``before_id`` is the last id of the page before."""
+
+    kind: str | None = None
+    states: Sequence[str] = ()
+    labels: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    created_after: float | None = None
+    created_before: float | None = None
+    batch: str | None = None
+    pipeline: str | None = None
+    before_id: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class JobWithArtifacts:
+    """A job's record and the artefacts that belong to it."""
+
+    row: JobRow
+    artifacts: Sequence[ArtifactRow]
+
+
+def accept(db: Database, new: NewJob) -> tuple[JobRow, bool]:
+    """Record a job; the second value is False where its idempotency key had recorded it before.
+
+    Raises IdempotencyConflict where the key came with another request, UnknownReference where a file is gone.
+    """
+    values = _values_of(new)
+    with db.write() as session:
+        insert = (sqlite.insert if db.is_sqlite else postgresql.insert)(JobRow).values(**values)
+        if new.idempotency_key is not None:
+            insert = insert.on_conflict_do_nothing(index_elements=["project", "idempotency_key"])
+        row = session.execute(insert.returning(JobRow)).scalar_one_or_none()
+        if row is None:
+            return _earlier(session, new), False
+        for file_id in sorted(set(new.file_ids)):
+            _hold_file(session, new.project, row.id, file_id)
+        return row, True
+
+
+def get_job(db: Database, project: str, job_id: str) -> JobWithArtifacts:
+    """One job of the project, or NotFound."""
+    with db.read() as session:
+        row = _find(session, project, job_id)
+        artifacts = session.scalars(select(ArtifactRow).where(ArtifactRow.job_id == job_id).order_by(ArtifactRow.name))
+        return JobWithArtifacts(row, artifacts.all())
+
+
+def get_artifact(db: Database, project: str, job_id: str, name: str) -> ArtifactRow:
+    """One artefact of a job of the project, or NotFound."""
+    with db.read() as session:
+        _find(session, project, job_id)
+        row = session.get(ArtifactRow, (job_id, name))
+        if row is None:
+            raise NotFound(f"Job {job_id} has no artefact {name!r}.", field="name", received=name)
+        return row
+
+
+def list_jobs(db: Database, project: str, wanted: JobFilter) -> list[JobWithArtifacts]:
+    """Jobs of the project, newest first."""
+    query = select(JobRow).where(JobRow.project == project, *_conditions(wanted))
+    with db.read() as session:
+        rows = session.scalars(query.order_by(JobRow.id.desc()).limit(wanted.limit)).all()
+        found: dict[str, list[ArtifactRow]] = {row.id: [] for row in rows}
+        artifacts = select(ArtifactRow).where(ArtifactRow.job_id.in_(list(found))).order_by(ArtifactRow.name)
+        for artifact in session.scalars(artifacts) if found else ():
+            found[artifact.job_id].append(artifact)
+        return [JobWithArtifacts(row, found[row.id]) for row in rows]
+
+
+def list_attempts(db: Database, job_id: str) -> Sequence[AttemptRow]:
+    """Every run of a job, in order."""
+    with db.read() as session:
+        return session.scalars(select(AttemptRow).where(AttemptRow.job_id == job_id).order_by(AttemptRow.token)).all()
+
+
+def cancel_job(db: Database, project: str, job_id: str) -> JobRow:
+    """End a job that has not started; ask its worker to stop one that runs; leave an ended one as it is."""
+    with db.write() as session:
+        _find(session, project, job_id)
+        mine = JobRow.id == job_id
+        session.execute(
+            update(JobRow)
+            .where(mine, JobRow.state.in_([JobState.WAITING, JobState.QUEUED]))
+            .values(state=JobState.CANCELLED, cancel_requested=True, **ended())
+        )
+        session.execute(update(JobRow).where(mine, JobRow.state == JobState.RUNNING).values(cancel_requested=True))
+        return _find(session, project, job_id)
+
+
+def retry_job(db: Database, project: str, job_id: str) -> JobRow:
+    """Queue a failed or cancelled job again with as many attempts as it had at first; Conflict otherwise."""
+    with db.write() as session:
+        row = session.execute(
+            update(JobRow)
+            .where(
+                JobRow.id == job_id,
+                JobRow.project == project,
+                JobRow.state.in_([JobState.FAILED, JobState.CANCELLED]),
+            )
+            .values(
+                state=JobState.QUEUED,
+                error=None,
+                progress=None,
+                cancel_requested=False,
+                max_attempts=JobRow.attempt + JobRow.max_attempts,
+                queued_at=now(),
+                publish_at=now() + FIRST_PUBLISH_S,
+                publishes=0,
+                started_at=None,
+                finished_at=None,
+                run_at=None,
+                deadline_at=None,
+                expires_at=None,
+            )
+            .returning(JobRow)
+        ).scalar_one_or_none()
+        if row is None:
+            state = _find(session, project, job_id).state
+            raise Conflict(f"Only a failed or cancelled job can be retried; {job_id} is {state}.", received=state)
+        return row
+
+
+def delete_job(db: Database, project: str, job_id: str) -> None:
+    """Remove an ended job's record; Conflict while it is not ended. Its bytes are the caller's to remove."""
+    with db.write() as session:
+        state = _find(session, project, job_id).state
+        if not JobState(state).final:
+            raise Conflict(f"Job {job_id} is {state}; cancel it first.", received=state)
+        session.execute(delete(JobRow).where(JobRow.id == job_id))
+
+
+def _values_of(new: NewJob) -> dict[str, Any]:
+    due = new.run_at is None
+    return {
+        "id": new_id("job"),
+        "project": new.project,
+        "kind": new.kind,
+        "pool": new.pool,
+        "queue": new.queue,
+        "state": JobState.QUEUED if due else JobState.WAITING,
+        "priority": new.priority,
+        "labels": new.labels,
+        "inputs": new.inputs,
+        "params": new.params,
+        "attempt": 0,
+        "token": 0,
+        "publishes": 0,
+        "cancel_requested": False,
+        "max_attempts": new.max_attempts,
+        "created_at": now(),
+        "run_at": new.run_at,
+        "queued_at": now() if due else None,
+        "publish_at": now() + FIRST_PUBLISH_S if due else None,
+        "deadline_at": None if new.deadline_s is None else now() + new.deadline_s,
+        "ttl_s": new.ttl_s,
+        "idempotency_key": new.idempotency_key,
+        "request_digest": new.request_digest,
+    }
+
+
+def _earlier(session: Session, new: NewJob) -> JobRow:
+    row = session.execute(
+        select(JobRow).where(JobRow.project == new.project, JobRow.idempotency_key == new.idempotency_key)
+    ).scalar_one()
+    if row.request_digest != new.request_digest:
+        raise IdempotencyConflict(
+            f"This Idempotency-Key made {row.id} from another request; use a new key for a new request.",
+            field="Idempotency-Key",
+            received=new.idempotency_key,
+        )
+    return row
+
+
+def _hold_file(session: Session, project: str, job_id: str, file_id: str) -> None:
+    # The row lock keeps a removal that runs at the same time from passing between the check and the insert.
+    query = select(FileRow).where(FileRow.id == file_id, FileRow.project == project).with_for_update()
+    if session.execute(query).scalar_one_or_none() is None:
+        raise UnknownReference(f"There is no file {file_id}.", field="inputs", received=file_id)
+    session.add(JobFileRow(job_id=job_id, file_id=file_id))
+
+
+def _find(session: Session, project: str, job_id: str) -> JobRow:
+    row = session.execute(
+        select(JobRow).where(JobRow.id == job_id, JobRow.project == project).execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.", field="id", received=job_id)
+    return row
+
+
+def ended() -> dict[str, Any]:
+    """Columns that every ending sets."""
+    return {"finished_at": now(), "expires_at": now() + JobRow.ttl_s, "lease_until": None, "publish_at": None}
+
+
+def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    checks: list[tuple[Any, ColumnElement[bool]]] = [
+        (wanted.kind, JobRow.kind == wanted.kind),
+        (wanted.states, JobRow.state.in_(list(wanted.states))),
+        (wanted.created_after, JobRow.created_at > wanted.created_after),
+        (wanted.created_before, JobRow.created_at < wanted.created_before),
+        (wanted.batch, JobRow.batch_id == wanted.batch),
+        (wanted.pipeline, JobRow.pipeline_id == wanted.pipeline),
+        (wanted.before_id, JobRow.id < (wanted.before_id or "")),
+    ]
+    found = [condition for value, condition in checks if value]
+    for name, value in wanted.labels.items():
+        label = JobRow.labels[name].as_string()
+        found.append(label == value if value is not None else label.is_not(None))
+    return found
