@@ -242,13 +242,13 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     checks: list[tuple[Any, ColumnElement[bool]]] = [
         (wanted.kind, JobRow.kind == wanted.kind),
         (wanted.states, JobRow.state.in_(list(wanted.states))),
-        (wanted.created_after, JobRow.created_at > wanted.created_after),
-        (wanted.created_before, JobRow.created_at < wanted.created_before),
+        (wanted.created_after, JobRow.created_at > (wanted.created_after or 0.0)),
+        (wanted.created_before, JobRow.created_at < (wanted.created_before or 0.0)),
         (wanted.batch, JobRow.batch_id == wanted.batch),
         (wanted.pipeline, JobRow.pipeline_id == wanted.pipeline),
         (wanted.before_id, JobRow.id < (wanted.before_id or "")),
     ]
-    found = [condition for value, condition in checks if value]
+    found = [condition for value, condition in checks if value not in (None, ())]
     for name, value in wanted.labels.items():
         label = JobRow.labels[name].as_string()
         found.append(label == value if value is not None else label.is_not(None))
