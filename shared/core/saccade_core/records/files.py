@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete, insert, select
 
 from saccade_core.errors import Conflict, NotFound
@@ -50,6 +52,18 @@ def get_file(db: Database, project: str, file_id: str) -> FileRow:
         if row is None:
             raise NotFound(f"There is no file {file_id}.", field="id", received=file_id)
         return row
+
+
+def find_files(db: Database, project: str, file_ids: Sequence[str]) -> dict[str, FileRow]:
+    """Those of the files that the project has, by id."""
+    with db.read() as session:
+        found: dict[str, FileRow] = {}
+        for first in range(0, len(file_ids), 500):
+            some = FileRow.id.in_(file_ids[first : first + 500])
+            found.update(
+                {row.id: row for row in session.scalars(select(FileRow).where(some, FileRow.project == project))}
+            )
+        return found
 
 
 def remove_file(db: Database, project: str, file_id: str) -> FileRow:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -147,8 +148,23 @@ def remove_expired_files(db: Database, limit: int = 200) -> Sequence[str]:
         return [row.key for row in rows]
 
 
-def tokens_of(db: Database, job_ids: Sequence[str]) -> dict[str, int]:
-    """The current token of each of these jobs that still exists, for finding bytes that no record names."""
+@dataclass(frozen=True, slots=True)
+class KnownJob:
+    """What decides whether an object of a job is still somebody's."""
+
+    token: int
+    final: bool
+
+
+def jobs_of_prefixes(db: Database, job_ids: Collection[str]) -> dict[str, KnownJob]:
+    """Those of these jobs that still exist."""
     with db.read() as session:
-        rows = session.execute(select(JobRow.id, JobRow.token).where(JobRow.id.in_(job_ids)))
-        return dict(rows.tuples().all())
+        rows = session.execute(select(JobRow.id, JobRow.token, JobRow.state).where(JobRow.id.in_(job_ids)))
+        return {job_id: KnownJob(token, JobState(state).final) for job_id, token, state in rows.tuples()}
+
+
+def unknown_file_keys(db: Database, keys: Sequence[str]) -> list[str]:
+    """Those of the keys that no file's record names."""
+    with db.read() as session:
+        known = set(session.scalars(select(FileRow.key).where(FileRow.key.in_(keys))))
+    return [key for key in keys if key not in known]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -71,14 +71,13 @@ def accept(db: Database, new: NewJob) -> tuple[JobRow, bool]:
     """
     values = _values_of(new)
     with db.write() as session:
-        insert = (sqlite.insert if db.is_sqlite else postgresql.insert)(JobRow).values(**values)
+        statement = (sqlite.insert if db.is_sqlite else postgresql.insert)(JobRow).values(**values)
         if new.idempotency_key is not None:
-            insert = insert.on_conflict_do_nothing(index_elements=["project", "idempotency_key"])
-        row = session.execute(insert.returning(JobRow)).scalar_one_or_none()
+            statement = statement.on_conflict_do_nothing(index_elements=["project", "idempotency_key"])
+        row = session.execute(statement.returning(JobRow)).scalar_one_or_none()
         if row is None:
             return _earlier(session, new), False
-        for file_id in sorted(set(new.file_ids)):
-            _hold_file(session, new.project, row.id, file_id)
+        _hold_files(session, new.project, row.id, sorted(set(new.file_ids)))
         return row, True
 
 
@@ -216,12 +215,17 @@ def _earlier(session: Session, new: NewJob) -> JobRow:
     return row
 
 
-def _hold_file(session: Session, project: str, job_id: str, file_id: str) -> None:
-    # The row lock keeps a removal that runs at the same time from passing between the check and the insert.
-    query = select(FileRow).where(FileRow.id == file_id, FileRow.project == project).with_for_update()
-    if session.execute(query).scalar_one_or_none() is None:
-        raise UnknownReference(f"There is no file {file_id}.", field="inputs", received=file_id)
-    session.add(JobFileRow(job_id=job_id, file_id=file_id))
+def _hold_files(session: Session, project: str, job_id: str, file_ids: Sequence[str]) -> None:
+    # The row locks keep a removal that runs at the same time from passing between the check and the insert;
+    # taken in the order of the ids, so that two requests for the same files do not wait for each other.
+    for first in range(0, len(file_ids), 500):
+        some = file_ids[first : first + 500]
+        query = select(FileRow.id).where(FileRow.id.in_(some), FileRow.project == project)
+        found = set(session.scalars(query.order_by(FileRow.id).with_for_update()))
+        for file_id in some:
+            if file_id not in found:
+                raise UnknownReference(f"There is no file {file_id}.", field="inputs", received=file_id)
+        session.execute(insert(JobFileRow), [{"job_id": job_id, "file_id": file_id} for file_id in some])
 
 
 def _find(session: Session, project: str, job_id: str) -> JobRow:

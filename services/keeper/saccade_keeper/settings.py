@@ -1,0 +1,15 @@
+"""What the keeper takes from its environment."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from saccade_core.settings import Settings
+
+
+class KeeperSettings(Settings):
+    """Settings of the keeper, beside the shared ones."""
+
+    keeper_period_s: float = Field(default=0.5, gt=0, description="Pause between two looks at the records")
+    keeper_sweep_s: float = Field(default=3600.0, gt=0, description="Pause between two searches for forgotten bytes")
+    orphan_age_s: float = Field(default=86400.0, gt=0, description="Bytes that no record names live this long")

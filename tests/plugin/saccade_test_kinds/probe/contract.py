@@ -1,0 +1,39 @@
+"""``probe``: a kind that behaves as badly as it is told to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from saccade_core.kind import Artifact, Input, Kind, Params, Result
+
+
+class ProbeParams(Params):
+    """How to behave."""
+
+    mode: Literal["echo", "sleep", "hang", "eat_memory", "crash", "fail", "fail_once", "checkpoints"] = "echo"
+    text: str = Field(default="", max_length=1000, description="Echoed, and written to echo.txt")
+    seconds: float = Field(default=0.0, ge=0, le=600)
+    steps: int = Field(default=1, ge=1, le=1000)
+    effects: str = Field(default="", description="A file that gets one line for each run")
+
+
+class ProbeResult(Result):
+    """What was done."""
+
+    text: str
+    resumed_at: int = 0
+
+
+KIND = Kind(
+    name="probe",
+    pool="cpu",
+    summary="Behaves as it is told to; for tests.",
+    inputs={"file": Input(("image", "text"), "Any image or text", required=False)},
+    params=ProbeParams,
+    result=ProbeResult,
+    artifacts=(Artifact("echo.txt", "The text."),),
+    time_limit_s=60,
+    memory_mb=700,
+)

@@ -1,0 +1,26 @@
+"""``python -m saccade_worker --pool cpu``: one worker process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import cast
+
+from saccade_core.kind import POOLS, Pool
+from saccade_worker.app import run_worker
+from saccade_worker.settings import WorkerSettings
+
+
+def main() -> None:
+    """Read the arguments and consume until told to stop."""
+    parser = argparse.ArgumentParser(prog="saccade_worker", description="Runs the jobs of one pool.")
+    parser.add_argument("--pool", choices=POOLS, default="cpu")
+    parser.add_argument("--train", action="store_true", help="take training jobs, and nothing else")
+    parser.add_argument("--name", default="worker", help="a name to be seen in GET /v1/workers")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run_worker(WorkerSettings(), cast("Pool", args.pool), train=args.train, name=args.name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""A job's way through a worker: claim, fetch, run, store, finish. Read it from ``execute`` down.
+
+Every step may fail or be killed at any point; the records decide what happened (saccade_core.records.leases).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import mimetypes
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from saccade_core.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EngineFailed,
+    InputTooLarge,
+    LeaseLost,
+    NotFound,
+    SaccadeError,
+    Unavailable,
+)
+from saccade_core.jobs import JobState, ModelUsed, Provenance
+from saccade_core.kind import ARTIFACT_NAME, InputFile, Kind
+from saccade_core.records import leases
+from saccade_core.records.leases import StoredArtifact
+from saccade_core.records.tables import JobRow
+from saccade_kinds import registry
+from saccade_worker.child import Drained, Task, Watch
+from saccade_worker.fetch import Fetcher
+from saccade_worker.host import Host
+from saccade_worker.lease import Lease
+
+log = logging.getLogger(__name__)
+
+_PARALLEL_UPLOADS = 4
+
+
+def execute(host: Host, job_id: str) -> None:
+    """Run the job if it is ours to run; never raises, because the message says nothing that the record does not."""
+    try:
+        job = leases.claim(host.db, job_id, host.worker_id)
+    except Unavailable as error:
+        log.warning("claim of %s: %s", job_id, error)  # it stays queued, and is published again
+        return
+    if job is None:
+        log.info("%s is not to be claimed: done, cancelled, or another's", job_id)
+        return
+    log.info("%s (%s) attempt %d", job.id, job.kind, job.attempt)
+    host.live.event(job.id, "state", {"state": JobState.RUNNING, "attempt": job.attempt})
+    with Lease(host.db, job) as lease, _scratch(host, job) as scratch, host.busy_with(lease):
+        state = _attempt(host, lease, scratch)
+    log.info("%s is %s", job.id, state or "another worker's now")
+    if state in (JobState.QUEUED, JobState.WAITING):
+        host.live.event(job.id, "state", {"state": state, "attempt": job.attempt})
+    elif state is not None:
+        host.live.event(job.id, "done", {"id": job.id, "state": state})
+    if state is JobState.QUEUED:
+        host.publish(job)
+
+
+def _attempt(host: Host, lease: Lease, scratch: Path) -> JobState | None:
+    """Run once and record what came of it; the job's state then, or None where the lease was lost."""
+    job = lease.job
+    try:
+        try:
+            _run(host, lease, scratch)
+        except Cancelled:
+            leases.cancelled(host.db, job.id, job.token)
+            return JobState.CANCELLED
+        except Drained:
+            leases.release(host.db, job)
+            return JobState.QUEUED
+        except LeaseLost:
+            raise
+        except SaccadeError as error:
+            log.warning("%s: %s: %s", job.id, error.code, error.message)
+            return leases.fail(host.db, job, error)
+        except Exception:
+            log.exception("%s failed in the worker", job.id)
+            return leases.fail(host.db, job, EngineFailed("The worker failed in a way that is not known."))
+        else:
+            return JobState.SUCCEEDED
+    except (LeaseLost, Unavailable) as error:
+        log.warning("%s is given up: %s", job.id, error)  # the keeper takes it back when the lease ends
+        return None
+
+
+def _run(host: Host, lease: Lease, scratch: Path) -> None:
+    job = lease.job
+    kind = registry.get(job.kind)
+    provenance = Provenance(
+        code_version=f"saccade {version('saccade-worker')}, {kind.name} {kind.version}",
+        params_digest=_digest(job.params),
+        device=host.device,
+    )
+    lease.advance(0, 1, "fetching inputs")
+    inputs = Fetcher(host.settings, host.db, host.blobs, lease.check).fetch_all(job, kind, scratch / "inputs")
+    provenance.input_sha256 = {f.field.removeprefix("inputs."): f.sha256 for files in inputs.values() for f in files}
+    _fetch_checkpoints(host, job, scratch)
+    result = _run_child(host, lease, kind, inputs=inputs, scratch=scratch, provenance=provenance)
+    lease.check()
+    artifacts = _store(host, job, scratch / "artifacts")
+    lease.check()
+    leases.succeed(
+        host.db,
+        job.id,
+        job.token,
+        result=result,
+        artifacts=artifacts,
+        provenance=provenance.model_dump(),
+        progress=lease.advance(1, 1, "done").model_dump(),
+    )
+    for artifact in artifacts:
+        told = {"name": artifact.name, "media_type": artifact.media_type, "bytes": artifact.bytes}
+        host.live.event(job.id, "artifact", told)
+
+
+def _run_child(
+    host: Host, lease: Lease, kind: Kind, *, inputs: dict[str, list[InputFile]], scratch: Path, provenance: Provenance
+) -> dict[str, Any]:
+    job = lease.job
+    # Both times are of the database's clock, so this host's may be wrong.
+    ends_in = float("inf") if job.deadline_at is None else job.deadline_at - (job.started_at or 0.0)
+    deadline = time.monotonic() + ends_in
+
+    def tell(message: dict[str, Any]) -> None:
+        match message.pop("type"):
+            case "progress":
+                host.live.event(job.id, "progress", lease.advance(**message).model_dump())
+            case "model":
+                provenance.models.append(ModelUsed(**message))
+            case "checkpoint":
+                _store_checkpoint(host, job, scratch, str(message["name"]))
+            case "log" | "metric" as event:
+                host.live.event(job.id, event, message)
+            case other:
+                log.warning("the child said %r", other)
+
+    def stop_reason() -> Exception | None:
+        if time.monotonic() > deadline:
+            return DeadlineExceeded("The job did not end within its deadline.")
+        return lease.problem() or (Drained() if host.drained() else None)
+
+    task = Task(kind.name, inputs, job.params, scratch, kind.time_limit_s, kind.memory_mb)
+    return _clean(host, host.child.run(task, Watch(tell, stop_reason)))
+
+
+def _store(host: Host, job: JobRow, folder: Path) -> list[StoredArtifact]:
+    """Put what the runner wrote under this attempt's own prefix, where no other attempt writes."""
+
+    def put(path: Path) -> StoredArtifact:
+        name = path.relative_to(folder).as_posix()
+        media_type = _media_type(name)
+        key = f"jobs/{job.id}/{job.token}/{name}"
+        stored = host.blobs.put_file(key, path, media_type)
+        return StoredArtifact(name, media_type, stored.bytes, stored.sha256, key)
+
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    bad = [path.name for path in found if not ARTIFACT_NAME.fullmatch(path.relative_to(folder).as_posix())]
+    if bad:
+        raise EngineFailed(f"The runner wrote an artefact with a name that is not allowed: {bad[0][:80]!r}.")
+    with ThreadPoolExecutor(_PARALLEL_UPLOADS) as pool:
+        return list(pool.map(put, found))
+
+
+def _store_checkpoint(host: Host, job: JobRow, scratch: Path, name: str) -> None:
+    path = scratch / "checkpoints" / name
+    if ARTIFACT_NAME.fullmatch(name) and path.is_file() and not path.is_symlink():
+        host.blobs.put_file(f"{_checkpoints(job)}{name}", path, "application/octet-stream")
+
+
+def _fetch_checkpoints(host: Host, job: JobRow, scratch: Path) -> None:
+    if job.token == 1:
+        return
+    prefix = _checkpoints(job)
+    for stat in list(host.blobs.list(prefix)):
+        path = scratch / "checkpoints" / stat.key.removeprefix(prefix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            host.blobs.get_file(stat.key, path)
+        except NotFound:
+            continue
+
+
+def _checkpoints(job: JobRow) -> str:
+    return f"jobs/{job.id}/checkpoints/"
+
+
+def _clean(host: Host, result: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(result)
+    if len(text) > host.settings.max_result_bytes:
+        limit = host.settings.max_result_bytes
+        raise InputTooLarge(f"The result is {len(text)} bytes of JSON; at most {limit} are kept.")
+    # PostgreSQL's JSON cannot hold the character NUL, which recognised text may contain.
+    return _without_nul(result) if "\\u0000" in text else result
+
+
+def _without_nul(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", "")
+        case list():
+            return [_without_nul(item) for item in value]
+        case dict():
+            return {key: _without_nul(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+@contextmanager
+def _scratch(host: Host, job: JobRow) -> Generator[Path]:
+    host.settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{job.id}-{os.getpid()}-", dir=host.settings.scratch_dir)).resolve()
+    (folder / "artifacts").mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digest(params: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
+
+
+def _media_type(name: str) -> str:
+    if name.endswith(".hocr"):
+        return "text/html"
+    if name.endswith(".jsonl"):
+        return "application/x-ndjson"
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"

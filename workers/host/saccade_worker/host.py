@@ -1,0 +1,122 @@
+"""What one worker process holds for as long as it lives."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from saccade_core.blobs import Blobs, open_blobs
+from saccade_core.errors import SaccadeError, Unavailable
+from saccade_core.live import CancelListener, Live
+from saccade_core.queue import Queue
+from saccade_core.records import fleet
+from saccade_core.records.database import Database
+from saccade_core.records.tables import JobRow, WorkerRow
+from saccade_worker.child import Child
+from saccade_worker.lease import Lease
+from saccade_worker.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+_REPORT_EVERY_S = 15.0
+
+
+class Host:
+    """Connections, the child process and the worker's own record."""
+
+    def __init__(self, settings: WorkerSettings, *, pool: str, queues: str, worker_id: str) -> None:
+        self.settings = settings
+        self.worker_id = worker_id
+        self.device = "cpu"
+        self.db = Database(settings.database_url)
+        self.blobs: Blobs = open_blobs(settings)
+        self.queue = Queue(settings.redis_url)
+        self.live = Live(settings.redis_url)
+        self.child = Child(self.device, settings.idle_memory_mb)
+        self._pool, self._queues = pool, queues
+        self._started = time.time()
+        self._lease: Lease | None = None
+        self._draining_since: float | None = None
+        self._report_now = threading.Event()
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the child, the listener for cancels and the reports of this worker."""
+        self.child.start()
+        self._cancels = CancelListener(self.settings.redis_url, self._on_cancel)
+        self._reporter = threading.Thread(target=self._report, name="report", daemon=True)
+        self._reporter.start()
+
+    def drain(self) -> None:
+        """The worker is asked to stop: the running job has ``drain_s`` to end before it is handed back."""
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+            self._report_now.set()
+
+    def drained(self) -> bool:
+        """Whether the running job's time is over."""
+        since = self._draining_since
+        return since is not None and time.monotonic() - since > self.settings.drain_s
+
+    @contextmanager
+    def busy_with(self, lease: Lease) -> Generator[None]:
+        """Let cancels reach this lease for as long as the block lasts."""
+        self._lease = lease
+        try:
+            yield
+        finally:
+            self._lease = None
+
+    def publish(self, job: JobRow) -> None:
+        """Tell the queue of a job that this worker gave back; the keeper does it later where this fails."""
+        try:
+            self.queue.publish(job.id, job.queue)
+        except Unavailable as error:
+            log.info("publish of %s: %s", job.id, error)
+
+    def close(self) -> None:
+        """Stop everything; the worker's record goes."""
+        self._closed = True
+        self._report_now.set()
+        self._cancels.stop()
+        self.child.kill()
+        try:
+            fleet.remove_worker(self.db, self.worker_id)
+        except SaccadeError as error:
+            log.info("the record of this worker stays: %s", error)
+        self.queue.close()
+        self.live.close()
+        self.db.close()
+
+    def _on_cancel(self, job_id: str) -> None:
+        lease = self._lease
+        if lease is not None and lease.job.id == job_id:
+            lease.cancel()
+
+    def _report(self) -> None:
+        while not self._closed:
+            lease = self._lease
+            busy = "running" if lease else "idle"
+            row = WorkerRow(
+                id=self.worker_id,
+                pool=self._pool,
+                queues=self._queues,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                device=self.device,
+                state="draining" if self._draining_since is not None else busy,
+                job_id=lease.job.id if lease else None,
+                started_at=self._started,
+                seen_at=0.0,
+            )
+            try:
+                fleet.report_worker(self.db, row)
+            except SaccadeError as error:
+                log.warning("report: %s", error)
+            self._report_now.wait(_REPORT_EVERY_S)
+            self._report_now.clear()

@@ -1,0 +1,95 @@
+"""Keeps a claimed job ours while it runs: heartbeats from a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from saccade_core.errors import Cancelled, LeaseLost, Unavailable
+from saccade_core.jobs import Progress
+from saccade_core.records import leases
+from saccade_core.records.database import Database
+from saccade_core.records.tables import JobRow
+
+log = logging.getLogger(__name__)
+
+#: Fresh progress reaches the record at most this often; without any, a heartbeat comes every HEARTBEAT_S.
+_PROGRESS_EVERY_S = 1.0
+
+
+class Lease:
+    """The right to finish one job. ``problem`` tells when the run should stop."""
+
+    def __init__(self, db: Database, job: JobRow) -> None:
+        self.job = job
+        self.progress = Progress()
+        self._db = db
+        self._started = time.monotonic()
+        self._kept_at = self._started
+        self._problem: Exception | None = None
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{job.id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+
+    def problem(self) -> Exception | None:
+        """Why the run should stop now: Cancelled, LeaseLost, or None."""
+        if self._problem is None and time.monotonic() - self._kept_at > leases.LEASE_S:
+            self._problem = LeaseLost("The records could not be reached for the length of a lease.")
+        return self._problem
+
+    def check(self) -> None:
+        """Raise what ``problem`` gives."""
+        problem = self.problem()
+        if problem is not None:
+            raise problem
+
+    def cancel(self) -> None:
+        """The job's cancellation came over the quick way."""
+        self._problem = self._problem or Cancelled("The job was cancelled.")
+
+    def advance(self, done: float, total: float, stage: str) -> Progress:
+        """Note how far the run is; the record follows within a second."""
+        fraction = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
+        spent = time.monotonic() - self._started
+        eta = round(spent * (1 - fraction) / fraction, 1) if fraction > 0.02 else None
+        self.progress = Progress(fraction=round(fraction, 4), stage=stage, done=done, total=total, eta_s=eta)
+        self._wake.set()
+        return self.progress
+
+    def _keep(self) -> None:
+        told: Progress | None = None
+        while not self._stop.is_set():
+            self._wake.wait(leases.HEARTBEAT_S)
+            self._stop.wait(max(0.0, self._kept_at + _PROGRESS_EVERY_S - time.monotonic()))
+            if self._stop.is_set():
+                return
+            self._wake.clear()
+            fresh = self.progress if self.progress is not told else None
+            told = self.progress
+            self._beat(fresh.model_dump() if fresh else None)
+
+    def _beat(self, progress: dict[str, Any] | None) -> None:
+        asked_at = time.monotonic()
+        try:
+            if leases.heartbeat(self._db, self.job.id, self.job.token, progress):
+                self.cancel()
+            self._kept_at = asked_at
+        except LeaseLost as error:
+            self._problem = error
+        except Unavailable as error:
+            log.warning("heartbeat of %s: %s", self.job.id, error)
+            self._stop.wait(1.0)

@@ -1,0 +1,20 @@
+"""What a worker process takes from its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from saccade_core.settings import Settings
+
+
+class WorkerSettings(Settings):
+    """Settings of one worker process, beside the shared ones."""
+
+    scratch_dir: Path = Field(default=Path(".saccade/scratch"), description="Local folder for one job's files")
+    drain_s: float = Field(default=15.0, ge=0, description="Seconds a stopping worker gives the job it runs")
+    max_input_bytes: int = Field(default=8 << 30, gt=0, description="Largest file an input may name")
+    fetch_buckets: list[str] = Field(default=[], description="Buckets that s3:// inputs may name")
+    max_result_bytes: int = Field(default=32 << 20, gt=0, description="Largest result, as JSON")
+    idle_memory_mb: int = Field(default=3072, gt=0, description="A child that keeps more than this is renewed")
