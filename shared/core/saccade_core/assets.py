@@ -154,7 +154,7 @@ def _fetch(url: str, part: Path, entry: Asset) -> str:
 
 def _missing(entry: Asset, reason: str) -> AssetMissing:
     return AssetMissing(
-        f"Asset '{entry.path}' is not here: {reason}. Set SACCADE_ASSETS_MIRROR to a folder or an http(s) "
-        f"address that has it under that path with sha256 {entry.sha256} ({entry.bytes} bytes; origin: {entry.source}).",
+        f"Asset '{entry.path}' is not here: {reason}. Set SACCADE_ASSETS_MIRROR to a folder or an http(s) address "
+        f"that has it under that path with sha256 {entry.sha256} ({entry.bytes} bytes; origin: {entry.source}).",
         received=entry.path,
     )

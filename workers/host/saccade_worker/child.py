@@ -120,21 +120,20 @@ class Child:
         started = time.monotonic()
         next_memory = started + _MEMORY_EVERY_S
         while True:
-            message = self._receive()
-            if message is None:
-                now = time.monotonic()
-                if now - started > task.time_limit_s:
-                    self.kill()
-                    raise TimeLimitExceeded(f"The run took longer than {task.time_limit_s:.0f} s, its limit.")
-                if now >= next_memory:
-                    next_memory = now + _MEMORY_EVERY_S
-                    self._check_memory(task.memory_mb)
-            elif message["type"] == "result":
+            message = self._receive() or {"type": ""}
+            if message["type"] == "result":
                 return message["result"]
-            elif message["type"] == "error":
+            if message["type"] == "error":
                 raise rebuild(message)
-            else:
+            if message["type"]:
                 watch.tell(message)
+            now = time.monotonic()
+            if now - started > task.time_limit_s:
+                self.kill()
+                raise TimeLimitExceeded(f"The run took longer than {task.time_limit_s:.0f} s, its limit.")
+            if now >= next_memory:
+                next_memory = now + _MEMORY_EVERY_S
+                self._check_memory(task.memory_mb)
             reason = watch.stop_reason()
             if reason is not None:
                 return self._stop(reason)
@@ -163,9 +162,13 @@ class Child:
     def _receive(self) -> dict[str, Any] | None:
         try:
             assert self._pipe is not None  # noqa: S101 - start() made it
-            return json.loads(self._pipe.recv_bytes()) if self._pipe.poll(_TICK_S) else None
+            if self._pipe.poll(_TICK_S):
+                return json.loads(self._pipe.recv_bytes())
         except (EOFError, OSError, ValueError):
             raise self._lost() from None
+        if self.pid is None and not self._pipe.poll():  # a process that it forked may hold the pipe open
+            raise self._lost()
+        return None
 
     def _lost(self) -> SaccadeError:
         code = self._process.wait() if self._process else None

@@ -79,8 +79,7 @@ def _attempt(host: Host, lease: Lease, scratch: Path) -> JobState | None:
             leases.cancelled(host.db, job.id, job.token)
             return JobState.CANCELLED
         except Drained:
-            leases.release(host.db, job)
-            return JobState.QUEUED
+            return leases.release(host.db, job)
         except LeaseLost:
             raise
         except SaccadeError as error:

@@ -99,8 +99,8 @@ class Fetcher:
     def _url(self, reference: str, folder: Path, field: str) -> InputFile:
         name = _safe_name(Path(urlsplit(reference).path).name)
         path = folder / name
-        fetched = fetch_url(reference, path, max_bytes=self._settings.max_input_bytes, field=field)
-        return _recognised(InputFile(path, name, "", field, fetched.sha256))
+        fetched = fetch_url(reference, path, max_bytes=self._settings.max_input_bytes, field=field, check=self._check)
+        return InputFile(path, name, fetched.media_type, field, fetched.sha256)
 
     def _bucket(self, reference: str, folder: Path, field: str) -> InputFile:
         bucket, _, key = reference.removeprefix("s3://").partition("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from saccade_worker.public_address import PublicBackend
 MAX_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
 _LATER = {408, 425, 429}  # client errors that another try may not meet
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")  # names (IDNA is done), IPv4 and IPv6 addresses without a zone
 _TIMEOUTS = {"connect": 10.0, "read": 30.0, "write": 10.0, "pool": 10.0}
-_HEADERS = {"User-Agent": "saccade", "Accept": "*/*", "Accept-Encoding": "identity"}
+_HEADERS = [(b"User-Agent", b"saccade"), (b"Accept", b"*/*"), (b"Accept-Encoding", b"identity")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class _Download:
         for _ in range(MAX_REDIRECTS + 1):
             self._allowed(url)
             self.check()
-            headers = {**_HEADERS, "Host": url.netloc.decode("ascii")}
+            headers = [*_HEADERS, (b"Host", url.netloc)]
             target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
             with pool.stream("GET", target, headers=headers, extensions={"timeout": _TIMEOUTS}) as answer:
                 found = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in answer.headers}
@@ -104,8 +106,8 @@ class _Download:
     def _allowed(self, url: httpx.URL) -> None:
         if url.scheme != "https" and not (self.allow_http and url.scheme == "http"):
             raise FetchRefused("Files are fetched from https:// addresses only.", received=url.scheme)
-        if not url.host:
-            raise FetchRefused("The URL names no host.", received=str(url)[:100])
+        if not _HOST.fullmatch(url.raw_host) or not (url.port is None or 0 < url.port < 65536):
+            raise FetchRefused("The URL's host or port is not valid.", received=url.host[:100])
         if url.userinfo:
             raise FetchRefused("A URL with a user name or password is not fetched.", received=url.host)
 

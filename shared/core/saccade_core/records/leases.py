@@ -138,13 +138,17 @@ def fail(db: Database, job: JobRow, error: SaccadeError) -> JobState:
         return JobState.WAITING
 
 
-def release(db: Database, job: JobRow) -> None:
-    """A draining worker hands the job back unfinished; the attempt does not count. Raises LeaseLost."""
+def release(db: Database, job: JobRow) -> JobState:
+    """A draining worker hands the job back unfinished; the attempt does not count.
+
+    Returns the job's new state. Raises LeaseLost.
+    """
     with db.write() as session:
         if _cancel_asked(session, job.id, job.token):
             _end(session, job.id, job.token, JobState.CANCELLED)
-        else:
-            _requeue(session, job.id, outcome="released", attempt=JobRow.attempt - 1, **_queued_now())
+            return JobState.CANCELLED
+        _requeue(session, job.id, outcome="released", attempt=JobRow.attempt - 1, **_queued_now())
+        return JobState.QUEUED
 
 
 def cancelled(db: Database, job_id: str, token: int) -> None:

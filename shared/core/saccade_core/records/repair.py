@@ -125,27 +125,27 @@ def end_overdue(db: Database) -> Sequence[str]:
 def remove_expired_jobs(db: Database, limit: int = 200) -> Sequence[str]:
     """Remove the records of ended jobs whose ``ttl_s`` is over; their bytes are the caller's to remove."""
     with db.write() as session:
-        ids = session.scalars(
-            select(JobRow.id).where(JobRow.state.in_(_FINAL), JobRow.expires_at < now()).limit(limit)
-        ).all()
+        over = select(JobRow.id).where(JobRow.state.in_(_FINAL), JobRow.expires_at < now())
+        ids = session.scalars(over.limit(limit).with_for_update(skip_locked=True)).all()  # a retry may hold one
         session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
         return ids
 
 
 def remove_expired_files(db: Database, limit: int = 200) -> Sequence[str]:
     """Remove the records of expired files that no unfinished job reads; returns their keys."""
+    needed = (
+        select(JobFileRow.file_id)
+        .join(JobRow, JobRow.id == JobFileRow.job_id)
+        .where(JobFileRow.file_id == FileRow.id, JobRow.state.not_in(_FINAL))
+        .exists()
+    )
     with db.write() as session:
-        needed = (
-            select(JobFileRow.file_id)
-            .join(JobRow, JobRow.id == JobFileRow.job_id)
-            .where(JobFileRow.file_id == FileRow.id, JobRow.state.not_in(_FINAL))
-            .exists()
-        )
-        rows = session.scalars(
-            select(FileRow).where(FileRow.expires_at < now(), ~needed).limit(limit).with_for_update()
+        locked = session.scalars(
+            select(FileRow.id).where(FileRow.expires_at < now(), ~needed).limit(limit).with_for_update(skip_locked=True)
         ).all()
-        session.execute(delete(FileRow).where(FileRow.id.in_([row.id for row in rows])))
-        return [row.key for row in rows]
+        # Asked again now that the rows are locked: a job may have been accepted since the first look began.
+        removed = delete(FileRow).where(FileRow.id.in_(locked), ~needed).returning(FileRow.key)
+        return session.scalars(removed.execution_options(synchronize_session=False)).all()
 
 
 @dataclass(frozen=True, slots=True)

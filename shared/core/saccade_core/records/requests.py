@@ -167,7 +167,7 @@ def retry_job(db: Database, project: str, job_id: str) -> JobRow:
 def delete_job(db: Database, project: str, job_id: str) -> None:
     """Remove an ended job's record; Conflict while it is not ended. Its bytes are the caller's to remove."""
     with db.write() as session:
-        state = _find(session, project, job_id).state
+        state = _find(session, project, job_id, lock=True).state
         if not JobState(state).final:
             raise Conflict(f"Job {job_id} is {state}; cancel it first.", received=state)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
@@ -228,10 +228,10 @@ def _hold_files(session: Session, project: str, job_id: str, file_ids: Sequence[
         session.execute(insert(JobFileRow), [{"job_id": job_id, "file_id": file_id} for file_id in some])
 
 
-def _find(session: Session, project: str, job_id: str) -> JobRow:
-    row = session.execute(
-        select(JobRow).where(JobRow.id == job_id, JobRow.project == project).execution_options(populate_existing=True)
-    ).scalar_one_or_none()
+def _find(session: Session, project: str, job_id: str, *, lock: bool = False) -> JobRow:
+    query = select(JobRow).where(JobRow.id == job_id, JobRow.project == project)
+    query = query.with_for_update() if lock else query
+    row = session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
     if row is None:
         raise NotFound(f"There is no job {job_id}.", field="id", received=job_id)
     return row

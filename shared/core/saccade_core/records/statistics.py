@@ -1,0 +1,51 @@
+"""Figures over all jobs on record, for monitoring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from saccade_core.jobs import JobState
+from saccade_core.records.database import Database
+from saccade_core.records.tables import JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Jobs of one kind and end that ran, and how long they waited and ran together (their last attempts)."""
+
+    kind: str
+    state: str
+    count: int
+    queue_s: float
+    run_s: float
+
+
+def job_counts(db: Database) -> list[tuple[str, str, int]]:
+    """How many jobs of each kind are in each state: (kind, state, count)."""
+    with db.read() as session:
+        rows = session.execute(
+            select(JobRow.kind, JobRow.state, func.count())
+            .group_by(JobRow.kind, JobRow.state)
+            .order_by(JobRow.kind, JobRow.state)
+        )
+        return list(rows.tuples())
+
+
+def finished_jobs(db: Database) -> list[Finished]:
+    """Waiting and running times of the succeeded and failed jobs that started, by kind."""
+    with db.read() as session:
+        rows = session.execute(
+            select(
+                JobRow.kind,
+                JobRow.state,
+                func.count(),
+                func.coalesce(func.sum(JobRow.started_at - JobRow.queued_at), 0.0),
+                func.coalesce(func.sum(JobRow.finished_at - JobRow.started_at), 0.0),
+            )
+            .where(JobRow.state.in_([JobState.SUCCEEDED, JobState.FAILED]), JobRow.started_at.is_not(None))
+            .group_by(JobRow.kind, JobRow.state)
+            .order_by(JobRow.kind, JobRow.state)
+        )
+        return [Finished(*row) for row in rows.tuples()]

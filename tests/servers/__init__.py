@@ -1,0 +1,1 @@
+"""Real servers for tests, each in a temporary folder on a free port, gone when the test session ends."""
