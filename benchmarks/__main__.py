@@ -1,0 +1,128 @@
+"""Runs every measurement and writes ``benchmarks/RESULTS.md``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from servers.stack import Stack, start_stack
+
+from benchmarks import bare_celery, frames, jobs, pages
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> None:
+    """Measure one after the other on one running stack with two worker processes."""
+    parser = argparse.ArgumentParser(prog="benchmarks")
+    parser.add_argument("--only", choices=("jobs", "pages", "frames", "memory"), action="append")
+    only = set(parser.parse_args().only or ("jobs", "pages", "frames", "memory"))
+    sections = [_machine()]
+    with start_stack() as stack:
+        if "memory" in only:
+            sections.append(_memory(stack))
+        if "jobs" in only:
+            sections.append(_jobs(stack))
+        if "pages" in only:
+            sections.append(_pages(stack))
+    if "frames" in only:
+        sections.append(_frames())
+    text = "\n\n".join(sections) + "\n"
+    print(text)
+    if len(only) == 4:
+        RESULTS.write_text(text, "utf-8")
+
+
+def _machine() -> str:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    memory = psutil.virtual_memory().total / 2**30
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    return (
+        "# Results\n\n"
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}. {os.cpu_count()} cores ({model}), "
+        f"{memory:.0f} GiB, Python {platform.python_version()}, {platform.system()} {platform.release()}. "
+        "`make bench` writes this page. The machine is shared: ratios hold better than absolute figures."
+    )
+
+
+def _memory(stack: Stack) -> str:
+    rows = ["## Memory of each idle process", "", "| process | MiB (unique set size) |", "|---|---|"]
+    supervisor = psutil.Process(stack.process.pid)
+    for process in [supervisor, *supervisor.children(recursive=True)]:
+        name = " ".join(part for part in process.cmdline() if "saccade" in part or "redis-server" in part)
+        rows.append(f"| {_short(name)} | {process.memory_full_info().uss / 2**20:.0f} |")
+    return "\n".join(rows)
+
+
+def _short(command: str) -> str:
+    words = [Path(word).name if "/" in word else word for word in command.split()]
+    return " ".join(words)[:60] or "?"
+
+
+def _jobs(stack: Stack) -> str:
+    idle = jobs.latency(stack.url)
+    rate = jobs.rate(stack.url)
+    bare = bare_celery.tasks_per_second(stack.redis_url)
+    return "\n".join(
+        [
+            "## The smallest `edit_image` job (8 x 8 px, flipped), embedded stack, 2 workers",
+            "",
+            "| | |",
+            "|---|---|",
+            f"| POST to final state, idle, p50 | {idle.p50_ms:.0f} ms |",
+            f"| the same, p99 | {idle.p99_ms:.0f} ms |",
+            f"| accepted jobs/s, 8 clients | {rate.accepted:.0f} |",
+            f"| finished jobs/s, the same run | {rate.finished:.0f} |",
+            f"| bare Celery no-op tasks/s, 2 one-slot workers | {bare:.0f} |",
+        ]
+    )
+
+
+def _pages(stack: Stack) -> str:
+    found = pages.measure(stack.url)
+    return "\n".join(
+        [
+            "## `read_text`, a dense A4 page at 200 dpi, pages/min",
+            "",
+            "| way | pages/min | Saccade beside it |",
+            "|---|---|---|",
+            (
+                f"| plain loop: `pytesseract.image_to_string(Image.open(...))` | {found.plain:.1f} "
+                f"| {found.saccade / found.plain:.1f} times |"
+            ),
+            (
+                f"| best bare loop: two processes, one thread each | {found.best_bare:.1f} "
+                f"| {found.saccade / found.best_bare:.2f} times |"
+            ),
+            f"| Saccade, whole stack, 2 workers | {found.saccade:.1f} | |",
+        ]
+    )
+
+
+def _frames() -> str:
+    rows = frames.measure(5)
+    return "\n".join(
+        [
+            "## `extract_frames`, every 5th frame of a 1080p clip (600 frames, 4 Mb/s) to JPEG",
+            "",
+            "| way | s | speed beside the naive loop | beside decoding alone |",
+            "|---|---|---|---|",
+            *(f"| {r.name} | {r.seconds:.2f} | {r.against_naive:.2f} | {r.against_decoding:.2f} |" for r in rows),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Kind ``edit_image``: operations on a picture, one after the other."""
