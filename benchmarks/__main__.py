@@ -6,11 +6,12 @@ import argparse
 import os
 import platform
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from servers.stack import Stack, start_stack
+from servers.stack import Stack
 
 from benchmarks import bare_celery, frames, jobs, pages
 
@@ -23,7 +24,8 @@ def main() -> None:
     parser.add_argument("--only", choices=("jobs", "pages", "frames", "memory"), action="append")
     only = set(parser.parse_args().only or ("jobs", "pages", "frames", "memory"))
     sections = [_machine()]
-    with start_stack() as stack:
+    with closing(Stack()) as stack:
+        stack.start()
         if "memory" in only:
             sections.append(_memory(stack))
         if "jobs" in only:
@@ -74,7 +76,7 @@ def _short(command: str) -> str:
 def _jobs(stack: Stack) -> str:
     idle = jobs.latency(stack.url)
     rate = jobs.rate(stack.url)
-    bare = bare_celery.tasks_per_second(stack.redis_url)
+    bare = bare_celery.tasks_per_second(f"redis+socket://{stack.data_dir}/redis/redis.sock")
     return "\n".join(
         [
             "## The smallest `edit_image` job (8 x 8 px, flipped), embedded stack, 2 workers",

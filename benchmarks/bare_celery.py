@@ -10,6 +10,8 @@ import time
 import redis
 from celery import Celery
 
+from saccade_core.queue import connect
+
 app = Celery("bare", broker=os.environ.get("BARE_REDIS_URL", "redis://127.0.0.1:6379/0"))
 app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=1, task_acks_late=True)
 
@@ -22,7 +24,7 @@ def noop(number: int) -> None:
 
 
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(os.environ["BARE_REDIS_URL"])
+    return connect(os.environ["BARE_REDIS_URL"])
 
 
 def tasks_per_second(redis_url: str, count: int = 2000) -> float:

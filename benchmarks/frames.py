@@ -1,6 +1,6 @@
 """Every 5th frame of a 1080p H.264 clip (600 frames, 4 Mb/s) to JPEG: Saccade's runner beside two bare loops.
 
-``python benchmarks/extract_frames.py [ROUNDS]`` prints a Markdown table. The three run interleaved, each with its
+``python benchmarks/frames.py [ROUNDS]`` prints a Markdown table. The three run interleaved, each with its
 library's default threads. The clip is made once, with ffmpeg, in the temporary folder.
 """
 

@@ -148,11 +148,11 @@ def test_unknown_and_wrong_parameters_are_refused(kind: str, stack: Stack) -> No
     inputs = _inputs(stack, kind)
     unknown = _refusal(stack, kind, inputs, {**registry.sample(kind).params, "no_such_parameter": 1})
     assert unknown.status == 422
-    assert unknown.errors[0]["field"] == "params.no_such_parameter"
+    assert unknown.errors[0].field == "params.no_such_parameter"
     for name in registry.get(kind).params.model_fields:
         wrong = _refusal(stack, kind, inputs, {name: {"not": ["of", "this", "type"]}})
         assert wrong.status == 422
-        assert any(str(e["field"]).startswith(f"params.{name}") for e in wrong.errors), wrong.errors
+        assert any(str(e.field).startswith(f"params.{name}") for e in wrong.errors), wrong.errors
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,7 +167,7 @@ def test_missing_and_unknown_inputs_are_refused(kind: str, stack: Stack) -> None
             del inputs[name]
             missing = _refusal(stack, kind, inputs, params)
             assert missing.status == 422
-            assert any(str(e["field"]).startswith(f"inputs.{name}") for e in missing.errors), missing.errors
+            assert any(str(e.field).startswith(f"inputs.{name}") for e in missing.errors), missing.errors
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -179,7 +179,7 @@ def test_a_file_of_another_type_is_refused(kind: str, stack: Stack, tmp_path: Pa
         inputs = {**_inputs(stack, kind), name: [reference] if declared.many else reference}
         refused = _refusal(stack, kind, inputs, dict(registry.sample(kind).params))
         assert (refused.status, refused.code) == (415, "unsupported_media_type")
-        assert str(refused.errors[0]["field"]).startswith(f"inputs.{name}")
+        assert str(refused.errors[0].field).startswith(f"inputs.{name}")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,7 +1,7 @@
 """Searchable PDFs: the page as it was, and over it its words in a font that draws nothing.
 
 A page of a PDF is copied, not drawn again, so it keeps its sharpness and its size; a picture becomes a page.
-The technique (a font without outlines, every code mapped to its one empty glyph, the Unicode kept in a ToUnicode
+The technique (a font without outlines, every code mapped to its one glyph, the Unicode kept in a ToUnicode
 map) is that of Tesseract's PDF renderer.
 """
 
@@ -25,13 +25,14 @@ from saccade_models.page_text import Box, PageText, Rotation
 from saccade_models.pdf import POINTS_PER_INCH, PdfFile
 
 _JPEG_QUALITY = 85
-#: A TrueType font of 624 bytes, made with fontTools: two empty glyphs, 500/1000 em wide.
+#: A TrueType font of 640 bytes, made with fontTools: one glyph of 500/1000 em, a line that encloses nothing.
+#: (Without any extent its words would be left out by readers that drop text objects of no width.)
 _FONT = (
-    "eNqFUj1LA0EQfXt3RiOiIqLtIRZpRBCxEiRlGpXY2OkmnncHd0nIF9FCUomlrZ1gYePPsLQQBHtB8KOOtufbvSUkivqOmZ33ZnZn"
-    "djkIAOPowoa7tbO8kp/P7wIiR3W/HMsaJtAgPydf9aOjQ2iIO+UCTx4sBXOnjG9oawEF+018Mn6mLQZxsyN6uv6MLhNVy9Lsv1U8"
-    "lp0a+1rkY+RuRcbe1eV1nvye/KRWbTSZJ6xtlYealdY6vnjcm1r/gG2/quxL7v1hcDXQJ6ftSHRlOk2qDEFoxepzC99hix5fYQQO"
-    "/sfQ6RuEnt79td4dmCztrW49Sy/06ui9Dj/F3SRJffL04x4KGWwaXSDbn8bCKJkwFVndQzhKmcG0iS1MYsHEGaUXKu2wEZYir+j5"
-    "rUjWUUAFbYT8J0KUEMFDkeajxViibib/A19iJUSU"
+    "eNqFUr1KA0EYnL3LnRpERQK2h1jEKiiSSpCUaRRiYyGaTTyTg7sk5I/YSAoLSx9BsLDxMSx9AiGiIMRaTts4u3cJUVC/5dudmf35"
+    "ZpeFAJBEHyacvf3MZm4ldwCINNViOZANzKNFfkW+VfHPTq1B9on8gTxVdeVJ5nD9gviOma1SsAbik/iVuVYN2j0REkFcsrP9elmy"
+    "luL3igey10CCDWKW3KnJwL25vs2RP5OfN+qtNn0xjKKah/LKlI/W8Hhx+wOm+aZmh+n3o+lRhFo3YSAK7olWxm5CfdJ0CK0YbNGM"
+    "gZ9hipCvYCm3/8a303cY2r3z63pn7GxSW906xV7oMaH3qpdS3BmNon70MlUpOa6rb0+0IeJ3sLEbrxOYm7gzMEMWYVvrrJZQyjKW"
+    "YmxgAasxtpWer3W9llfy3YJb6fiyiTxq6MLjH/FQgg8XBWYFHWKJZnyTP+ILLMlMjA=="
 )
 _GLYPH_WIDTH = 0.5  # of the font's size
 #: UTF-16 code units are their own Unicode, and all of them are drawn as glyph 1.
@@ -106,6 +107,7 @@ class SearchablePdf:
             if matrix is not None:
                 self._write_word(page, word.text, matrix)
         page.gen_content()
+        page.set_rotation((page.get_rotation() - rotation) % 360)  # so that it is read upright
         page.close()
 
     def _write_word(self, page: pdfium.PdfPage, word: str, matrix: pdfium_c.FS_MATRIX) -> None:

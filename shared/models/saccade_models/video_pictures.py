@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from saccade_models.images import Pixels
 
+# Several processes side by side are faster than one with many threads; FFmpeg's decoder has threads of its own.
+cv2.setNumThreads(1)
+
 #: Weights of red and blue in luma (ITU-T H.273, table 4) by AVColorSpace; the rest counts as BT.601.
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 _BT601 = (0.299, 0.114)

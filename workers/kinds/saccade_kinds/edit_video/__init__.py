@@ -1,0 +1,1 @@
+"""Edits a video: in time, in size, and picture by picture."""

@@ -1,0 +1,1 @@
+"""Takes pictures out of a video."""
