@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from servers.stack import Stack
 
 from benchmarks import bare_celery, frames, jobs, pages
+from servers.stack import Stack
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

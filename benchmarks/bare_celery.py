@@ -31,7 +31,7 @@ def tasks_per_second(redis_url: str, count: int = 2000) -> float:
     """Finished no-op tasks per second, two one-slot workers, all published beforehand."""
     env = {**os.environ, "BARE_REDIS_URL": redis_url}
     os.environ["BARE_REDIS_URL"] = redis_url
-    app.conf.broker_url = redis_url
+    app.conf.update(broker_url=redis_url)
     client = _client()
     options = ["--pool=prefork", "--concurrency=1", "--loglevel=ERROR", "--without-gossip", "--without-mingle"]
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.bare_celery", "worker", *options]

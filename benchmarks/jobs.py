@@ -84,7 +84,7 @@ def rate(url: str, count: int = 1000) -> Rate:
         for thread in threads:
             thread.join()
         accepted = time.perf_counter() - started
-        open_states = [("label", f"run={batch}"), ("limit", "1"), ("state", "queued"), ("state", "running")]
+        open_states = {"label": f"run={batch}", "limit": "1", "state": ["queued", "running"]}
         while http.get("/v1/jobs", params=open_states).json()["items"]:
             time.sleep(0.02)
         finished = time.perf_counter() - started

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from servers.stack import Stack
 
 from saccade_core.jobs import JobState
 from saccade_core.records import requests
 from saccade_core.records.database import Database
 from saccade_kinds import registry
+from servers.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 

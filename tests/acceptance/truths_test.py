@@ -10,10 +10,10 @@ import re
 from typing import Any
 
 import pytest
-from servers.stack import Stack
 
 from saccade_core.assets import asset
 from saccade_core.jobs import Job, JobState
+from servers.stack import Stack
 
 pytestmark = pytest.mark.stack
 

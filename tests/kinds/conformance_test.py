@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.stack import Stack
 
 from saccade.problems import SaccadeApiError
 from saccade_core.errors import InputError, JobError
 from saccade_core.jobs import Job, JobState
 from saccade_core.kind import Kind
 from saccade_kinds import registry
+from servers.stack import Stack
 
 pytestmark = pytest.mark.stack
 
@@ -90,7 +90,7 @@ def _open(media_type: str, data: bytes) -> None:
         case ["video", _]:
             import av
 
-            with av.open(io.BytesIO(data)) as container:
+            with av.open(io.BytesIO(data), "r") as container:
                 assert sum(1 for _ in container.decode(video=0)) > 0
         case ["application", "pdf"]:
             import pypdfium2

@@ -31,4 +31,4 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 def _forget_kinds() -> None:
     registry.kinds.cache_clear()
     registry.sample.cache_clear()
-    registry._packages.cache_clear()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a test's own business
+    registry._packages.cache_clear()  # pyright: ignore[reportPrivateUsage] - a test's own business

@@ -41,6 +41,7 @@ def celery_app(redis_url: str, **settings: Any) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 25,
             "max_retries": 1,
+            "interval_start": 0.1,  # before that one retry; Kombu's own is 2 s
         },
     )
     app.conf.update(settings)

@@ -191,7 +191,7 @@ def _check_frames(opened: PIL.Image.Image, file: InputFile) -> None:
     if opened.format in ANIMATED and getattr(opened, "is_animated", False):
         frames: int = getattr(opened, "n_frames", 2)
         raise UnreadableInput(
-            f"{file.name!r} is an animation of {frames} frames; take them apart with extract_frames first.",
+            f"{file.name!r} is an animation of {frames} frames; give one still picture.",
             field=file.field,
             received=f"{frames} frames",
         )

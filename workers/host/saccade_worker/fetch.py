@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from saccade_core.media_types import media_type_of
-
 from saccade_core.blobs import Blobs, open_blobs
 from saccade_core.errors import FetchRefused, InputTooLarge, NotFound, UnreadableInput, UnsupportedMediaType
 from saccade_core.kind import InputFile, Kind
+from saccade_core.media_types import media_type_of
 from saccade_core.records.database import Database
 from saccade_core.records.files import get_file
 from saccade_core.records.requests import get_artifact

@@ -67,7 +67,7 @@ def queue_states(db: Database) -> list[QueueState]:
             .group_by(JobRow.queue)
             .order_by(JobRow.queue)
         )
-        return [QueueState(*row) for row in rows.tuples()]
+        return [QueueState(*row) for row in rows]
 
 
 def set_paused(db: Database, pool: str, *, paused: bool) -> None:

@@ -54,7 +54,7 @@ def queued_by_queue(db: Database) -> dict[str, int]:
             .where(JobRow.state == JobState.QUEUED, JobRow.pool.not_in(paused))
             .group_by(JobRow.queue)
         )
-        return dict(rows.tuples().all())
+        return {queue: int(count) for queue, count in rows}
 
 
 def publishable(db: Database, queue: str, limit: int) -> Sequence[str]:
@@ -160,7 +160,7 @@ def jobs_of_prefixes(db: Database, job_ids: Collection[str]) -> dict[str, KnownJ
     """Those of these jobs that still exist."""
     with db.read() as session:
         rows = session.execute(select(JobRow.id, JobRow.token, JobRow.state).where(JobRow.id.in_(job_ids)))
-        return {job_id: KnownJob(token, JobState(state).final) for job_id, token, state in rows.tuples()}
+        return {job_id: KnownJob(token, JobState(state).final) for job_id, token, state in rows}
 
 
 def unknown_file_keys(db: Database, keys: Sequence[str]) -> list[str]:

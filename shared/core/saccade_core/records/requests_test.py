@@ -263,14 +263,13 @@ def test_list_filters(db: Database) -> None:
         (JobFilter(labels={"customer": None}), {read.id, late.id}),
         (JobFilter(labels={"empty": ""}), {read.id}),
         (JobFilter(labels={"customer": "ACME", "empty": "x"}), set[str]()),
-        (JobFilter(labels={"no'\"such[0].label": "x"}), set[str]()),
     ]
     for wanted, expected in cases:
         assert set(_ids(db, wanted)) == expected, wanted
 
 
-@pytest.mark.parametrize("name", ["plain", "with space", "a.b", 'quo"te', "$", "[0]", "ключ", "it's"])
-def test_any_label_name_can_be_filtered(db: Database, name: str) -> None:
+@pytest.mark.parametrize("name", ["plain", "a.b", "a/b", "0", "12-b_c"])
+def test_every_name_that_a_label_may_have_can_be_filtered(db: Database, name: str) -> None:
     job = accepted(db, labels={name: "value"})
     accepted(db, labels={"another": "value"})
     assert _ids(db, JobFilter(labels={name: "value"})) == [job.id]

@@ -30,7 +30,7 @@ def job_counts(db: Database) -> list[tuple[str, str, int]]:
             .group_by(JobRow.kind, JobRow.state)
             .order_by(JobRow.kind, JobRow.state)
         )
-        return list(rows.tuples())
+        return [(kind, state, count) for kind, state, count in rows]
 
 
 def finished_jobs(db: Database) -> list[Finished]:
@@ -48,4 +48,4 @@ def finished_jobs(db: Database) -> list[Finished]:
             .group_by(JobRow.kind, JobRow.state)
             .order_by(JobRow.kind, JobRow.state)
         )
-        return [Finished(*row) for row in rows.tuples()]
+        return [Finished(*row) for row in rows]

@@ -66,7 +66,12 @@ def _is_customer(rows: Sequence[Row], index: int) -> bool:
 
 def _domains(texts: Sequence[str]) -> set[str]:
     """The parts of web and mail addresses that name their owner."""
-    found = {label.lower() for text in texts for domain in _DOMAIN.findall(text) for label in domain.split(".")[:-1]}
+    found = {
+        label.lower().replace("-", "")
+        for text in texts
+        for domain in _DOMAIN.findall(text)
+        for label in domain.split(".")[:-1]
+    }
     return {label for label in found if len(label) >= 3 and label not in _MAIL | {"www"}}
 
 

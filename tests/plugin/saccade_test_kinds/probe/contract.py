@@ -12,7 +12,20 @@ from saccade_core.kind import Artifact, Input, Kind, Params, Result
 class ProbeParams(Params):
     """How to behave."""
 
-    mode: Literal["echo", "sleep", "hang", "eat_memory", "crash", "fail", "fail_once", "checkpoints"] = "echo"
+    mode: Literal[
+        "echo",
+        "sleep",
+        "checkpoints",
+        "hang",
+        "chatter",
+        "eat_memory",
+        "crash",
+        "leave_a_fork",
+        "spawn",
+        "environment",
+        "fail",
+        "fail_once",
+    ] = "echo"
     text: str = Field(default="", max_length=1000, description="Echoed, and written to echo.txt")
     seconds: float = Field(default=0.0, ge=0, le=600)
     steps: int = Field(default=1, ge=1, le=1000)

@@ -1,0 +1,5 @@
+"""``python -m saccade``."""
+
+from saccade.main import main
+
+main()

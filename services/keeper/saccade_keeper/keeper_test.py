@@ -1,0 +1,243 @@
+"""The keeper over real Redis, SQLite and a local folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from saccade_core.blobs import open_blobs
+from saccade_core.errors import NotFound
+from saccade_core.jobs import JobState
+from saccade_core.queue import Queue, connect
+from saccade_core.records.database import Database, now
+from saccade_core.records.fleet import set_paused
+from saccade_core.records.requests import get_job
+from saccade_core.records.tables import LockRow
+from saccade_keeper.keeper import Keeper
+from saccade_keeper.settings import KeeperSettings
+from saccade_keeper.sweep import remove_forgotten
+from servers.records import PROJECT, accepted, alter, claimed, expire_lease, record, succeed
+from servers.redis_server import RedisServer
+from servers.stack import eventually
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def keeper_settings(tmp_path: Path, redis_url: str, sqlite_db: Database) -> KeeperSettings:
+    return KeeperSettings(
+        database_url=sqlite_db.url.render_as_string(),
+        redis_url=redis_url,
+        blobs_url=f"file:{tmp_path}/blobs",
+        keeper_period_s=0.1,
+    )
+
+
+@pytest.fixture
+def keeper(keeper_settings: KeeperSettings) -> Keeper:
+    return Keeper(keeper_settings)
+
+
+@pytest.fixture
+def queue(keeper_settings: KeeperSettings) -> Generator[Queue]:
+    made = Queue(keeper_settings.redis_url)
+    yield made
+    made.close()
+
+
+def _due(db: Database, count: int = 1) -> list[str]:
+    """Queued jobs that nobody has published."""
+    ids = [accepted(db).id for _ in range(count)]
+    for job_id in ids:
+        alter(db, job_id, publish_at=now() - 1.0)
+    return ids
+
+
+def test_it_publishes_what_nobody_did(keeper: Keeper, queue: Queue, sqlite_db: Database) -> None:
+    _due(sqlite_db, 3)
+    keeper.step()
+    assert queue.depth("cpu") == 3
+    keeper.step()
+    assert queue.depth("cpu") == 3
+
+
+def test_it_leaves_a_fresh_job_to_the_gateway(keeper: Keeper, queue: Queue, sqlite_db: Database) -> None:
+    queue.mark("filled")
+    accepted(sqlite_db)
+    keeper.step()
+    assert queue.depth("cpu") == 0
+
+
+def test_it_does_not_fill_a_queue_beyond_its_records(keeper: Keeper, queue: Queue, sqlite_db: Database) -> None:
+    ids = _due(sqlite_db, 3)
+    keeper.step()
+    for job_id in ids:
+        alter(sqlite_db, job_id, publish_at=now() - 1.0)
+    keeper.step()
+    assert queue.depth("cpu") == 3
+
+
+def test_a_message_that_was_lost_is_sent_again(
+    keeper: Keeper, queue: Queue, sqlite_db: Database, redis_url: str
+) -> None:
+    [job_id] = _due(sqlite_db)
+    keeper.step()
+    with connect(redis_url) as client:
+        client.lpop("cpu")  # a worker took it and was killed before it claimed the job
+    keeper.step()
+    assert queue.depth("cpu") == 0  # patience: the worker may be about to claim it
+    alter(sqlite_db, job_id, publish_at=now() - 1.0)
+    keeper.step()
+    assert queue.depth("cpu") == 1
+
+
+def test_an_emptied_redis_is_filled_again(keeper: Keeper, queue: Queue, sqlite_db: Database, redis_url: str) -> None:
+    _due(sqlite_db, 5)
+    keeper.step()
+    with connect(redis_url) as client:
+        client.flushall()
+    assert queue.depth("cpu") == 0
+    keeper.step()
+    assert queue.depth("cpu") == 5
+
+
+def test_a_redis_that_lost_its_data_is_filled_again(
+    keeper: Keeper, queue: Queue, sqlite_db: Database, redis_server: RedisServer
+) -> None:
+    _due(sqlite_db, 5)
+    keeper.step()
+    redis_server.kill()
+    try:
+        keeper.step()  # no Redis: what can be done is done
+    finally:
+        redis_server.lose_data()
+        redis_server.start()
+    eventually(lambda: (keeper.step(), queue.depth("cpu") == 5)[1], what="the queue with 5 messages")
+
+
+def test_duties_that_need_no_redis_are_done_without_it(keeper_settings: KeeperSettings, sqlite_db: Database) -> None:
+    keeper = Keeper(keeper_settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
+    held, waiting = claimed(sqlite_db, accepted(sqlite_db).id), accepted(sqlite_db, run_at=1.0)
+    expire_lease(sqlite_db, held.id)
+    keeper.step()
+    assert record(sqlite_db, held.id).state == JobState.QUEUED
+    assert record(sqlite_db, waiting.id).state == JobState.QUEUED
+
+
+def test_lost_jobs_and_due_jobs_are_published_in_the_same_step(
+    keeper: Keeper, queue: Queue, sqlite_db: Database
+) -> None:
+    held = claimed(sqlite_db, accepted(sqlite_db).id)
+    expire_lease(sqlite_db, held.id)
+    accepted(sqlite_db, run_at=1.0, queue="cpu.bulk")
+    keeper.step()
+    assert (queue.depth("cpu"), queue.depth("cpu.bulk")) == (1, 1)
+
+
+def test_a_paused_pools_jobs_stay_on_record(keeper: Keeper, queue: Queue, sqlite_db: Database) -> None:
+    _due(sqlite_db)
+    set_paused(sqlite_db, "cpu", paused=True)
+    keeper.step()
+    assert queue.depth("cpu") == 0
+    set_paused(sqlite_db, "cpu", paused=False)
+    keeper.step()
+    assert queue.depth("cpu") == 1
+
+
+def test_overdue_and_expired_jobs_go(keeper: Keeper, keeper_settings: KeeperSettings, sqlite_db: Database) -> None:
+    late = accepted(sqlite_db, deadline_s=1.0)
+    alter(sqlite_db, late.id, deadline_at=now() - 1.0)
+    over = claimed(sqlite_db, accepted(sqlite_db, ttl_s=1.0).id)
+    blobs = open_blobs(keeper_settings)
+    blobs.put_bytes(f"jobs/{over.id}/1/a.txt", b"a", "text/plain")
+    succeed(sqlite_db, over)
+    alter(sqlite_db, over.id, expires_at=now() - 1.0)
+    keeper.step()
+    assert record(sqlite_db, late.id).state == JobState.FAILED
+    with pytest.raises(NotFound):
+        get_job(sqlite_db, PROJECT, over.id)
+    assert list(blobs.list("jobs/")) == []
+
+
+def test_the_sweep_removes_what_no_record_names(
+    keeper_settings: KeeperSettings, sqlite_db: Database, tmp_path: Path
+) -> None:
+    blobs = open_blobs(keeper_settings)
+    done = claimed(sqlite_db, accepted(sqlite_db).id)
+    expire_lease(sqlite_db, done.id)
+    done = claimed(sqlite_db, done.id)
+    succeed(sqlite_db, done)
+    running = claimed(sqlite_db, accepted(sqlite_db).id)
+    keys = {
+        f"jobs/{done.id}/1/lost.txt": False,
+        f"jobs/{done.id}/2/kept/a.txt": True,
+        f"jobs/{done.id}/checkpoints/a": False,
+        f"jobs/{running.id}/1/kept.txt": True,
+        f"jobs/{running.id}/checkpoints/a": True,
+        "jobs/job_none/1/a.txt": False,
+        "jobs/stray": False,
+        "files/file_none": False,
+    }
+    for key in keys:
+        blobs.put_bytes(key, b"a", "text/plain")
+    old = time.time() - 7200
+    for path in (tmp_path / "blobs").rglob("*"):
+        os.utime(path, (old, old))
+    blobs.put_bytes("jobs/job_none/1/young.txt", b"a", "text/plain")
+    assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 5
+    kept = {key for key, keep in keys.items() if keep} | {"jobs/job_none/1/young.txt"}
+    assert {stat.key for stat in blobs.list()} == kept
+    assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 0
+
+
+@contextmanager
+def _process(settings: KeeperSettings, log: Path) -> Generator[subprocess.Popen[bytes]]:
+    env = {
+        **os.environ,
+        "SACCADE_DATABASE_URL": settings.database_url,
+        "SACCADE_REDIS_URL": settings.redis_url,
+        "SACCADE_BLOBS_URL": settings.blobs_url,
+        "SACCADE_KEEPER_PERIOD_S": "0.1",
+    }
+    with log.open("wb") as stream:
+        process = subprocess.Popen([sys.executable, "-m", "saccade_keeper"], env=env, stdout=stream, stderr=stream)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _leader(db: Database) -> str:
+    with db.read() as session:
+        found = session.scalars(select(LockRow.holder).where(LockRow.name == "keeper", LockRow.until > now())).all()
+        return found[0] if found else ""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_one_of_two_keepers_leads_and_the_other_takes_over(
+    keeper_settings: KeeperSettings, sqlite_db: Database, queue: Queue, tmp_path: Path, how: signal.Signals
+) -> None:
+    def leads(process: subprocess.Popen[bytes]) -> bool:
+        return _leader(sqlite_db).endswith(f":{process.pid}")
+
+    with _process(keeper_settings, tmp_path / "first.log") as first:
+        eventually(lambda: leads(first), what="the first keeper's lead")
+        with _process(keeper_settings, tmp_path / "second.log") as second:
+            _due(sqlite_db)
+            eventually(lambda: queue.depth("cpu") == 1)
+            assert leads(first)
+            first.send_signal(how)
+            first.wait(10)
+            eventually(lambda: leads(second), what="the second keeper's lead")
+            _due(sqlite_db)
+            eventually(lambda: queue.depth("cpu") == 2)

@@ -1,0 +1,339 @@
+"""One job's way through a worker, over real Redis, SQLite and a local folder."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saccade_core.ids import new_id
+from saccade_core.jobs import JobState
+from saccade_core.live import events_key
+from saccade_core.queue import connect
+from saccade_core.records import leases, repair
+from saccade_core.records.database import Database
+from saccade_core.records.files import add_file
+from saccade_core.records.fleet import list_workers
+from saccade_core.records.requests import JobWithArtifacts, cancel_job, get_job, list_attempts
+from saccade_worker.execute import execute
+from saccade_worker.host import Host
+from servers.records import PROJECT, accepted, alter, claimed, expire_lease, record, succeed
+
+pytestmark = pytest.mark.stack
+
+
+def _run(host: Host, mode: str = "echo", inputs: dict[str, Any] | None = None, **options: Any) -> JobWithArtifacts:
+    """Execute a new job of the kind ``probe``; what is on record after it."""
+    params = {"mode": mode, **options.pop("params", {})}
+    job = accepted(host.db, params=params, inputs=inputs or {}, **options)
+    execute(host, job.id)
+    return get_job(host.db, PROJECT, job.id)
+
+
+def _problem(found: JobWithArtifacts) -> dict[str, Any]:
+    assert found.row.state == JobState.FAILED
+    assert found.row.error is not None
+    return found.row.error
+
+
+def _outcomes(db: Database, job_id: str) -> list[str | None]:
+    return [attempt.outcome for attempt in list_attempts(db, job_id)]
+
+
+def _events(host: Host, job_id: str) -> list[tuple[str, dict[str, Any]]]:
+    with connect(host.settings.redis_url) as client:
+        entries: Any = client.xrange(events_key(job_id))
+        return [(entry["type"], json.loads(entry["data"])) for _, entry in entries]
+
+
+def _eventually(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < limit, "it did not come about"
+        time.sleep(0.02)
+
+
+def _upload(host: Host, data: bytes = b"from a file", media_type: str = "text/plain", project: str = PROJECT) -> str:
+    file_id = new_id("file")
+    stored = host.blobs.put_bytes(f"files/{file_id}", data, media_type)
+    add_file(
+        host.db,
+        file_id=file_id,
+        project=project,
+        name="../a b.txt",
+        media_type=media_type,
+        size=stored.bytes,
+        sha256=stored.sha256,
+        key=f"files/{file_id}",
+        ttl_s=None,
+    )
+    return file_id
+
+
+def test_a_job_succeeds_with_its_artifacts(host: Host, tmp_path: Path) -> None:
+    found = _run(host, params={"text": "hello"})
+    row = found.row
+    assert row.state == JobState.SUCCEEDED
+    assert row.result == {"text": "hello", "resumed_at": 0}
+    assert row.progress is not None
+    assert row.progress["fraction"] == 1.0
+    assert row.provenance is not None
+    assert row.provenance["models"] == [{"name": "probe", "version": "1", "sha256": ""}]
+    assert row.provenance["device"] == "cpu"
+    [artifact] = found.artifacts
+    assert (artifact.name, artifact.media_type, artifact.bytes) == ("echo.txt", "text/plain", 5)
+    assert artifact.sha256 == hashlib.sha256(b"hello").hexdigest()
+    assert artifact.key == f"jobs/{row.id}/1/echo.txt"
+    assert host.blobs.get_range(artifact.key, 0, 5) == b"hello"
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_what_happens_is_told_live(host: Host) -> None:
+    found = _run(host, "sleep", params={"seconds": 0.3, "steps": 3, "text": "x"})
+    told = _events(host, found.row.id)
+    kinds = [kind for kind, _ in told]
+    assert told[0] == ("state", {"state": "running", "attempt": 1})
+    assert told[-1] == ("done", {"id": found.row.id, "state": "succeeded"})
+    assert {"progress", "log", "metric", "artifact"} <= set(kinds)
+    fractions = [data["fraction"] for kind, data in told if kind == "progress"]
+    assert fractions == sorted(fractions)
+
+
+def test_an_error_of_the_input_ends_the_job(host: Host) -> None:
+    found = _run(host, "fail")
+    expected = {"code": "unreadable_input", "retryable": False, "field": "inputs.file"}
+    assert expected.items() <= _problem(found).items()
+    assert found.artifacts == []
+    assert _events(host, found.row.id)[-1] == ("done", {"id": found.row.id, "state": "failed"})
+
+
+def test_a_failure_that_may_pass_is_tried_again_later(host: Host, tmp_path: Path) -> None:
+    job = _run(host, "fail_once", params={"effects": str(tmp_path / "effects")}).row
+    assert job.state == JobState.WAITING
+    assert job.run_at is not None
+    assert _events(host, job.id)[-1] == ("state", {"state": "waiting", "attempt": 1})
+    execute(host, job.id)
+    assert record(host.db, job.id).attempt == 1  # its time has not come
+    alter(host.db, job.id, run_at=1.0)
+    repair.wake_due(host.db)
+    execute(host, job.id)
+    assert record(host.db, job.id).state == JobState.SUCCEEDED
+    assert record(host.db, job.id).error is None
+    assert _outcomes(host.db, job.id) == ["failed", "succeeded"]
+
+
+def test_a_job_whose_process_died_is_queued_at_once(host: Host) -> None:
+    job = _run(host, "crash", max_attempts=2).row
+    assert job.state == JobState.QUEUED
+    assert host.queue.depth("cpu") == 1
+    execute(host, job.id)
+    assert _problem(get_job(host.db, PROJECT, job.id))["code"] == "worker_lost"
+    assert _run(host).row.state == JobState.SUCCEEDED
+
+
+def test_a_second_attempt_goes_on_from_the_checkpoints(host: Host) -> None:
+    job = accepted(host.db, params={"mode": "checkpoints", "seconds": 3, "steps": 6, "text": "x"})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(execute, host, job.id)
+        _eventually(lambda: len(list(host.blobs.list(f"jobs/{job.id}/checkpoints/"))) >= 2)
+        assert host.child.pid is not None
+        os.kill(host.child.pid, signal.SIGKILL)
+        running.result(30)
+    assert record(host.db, job.id).state == JobState.QUEUED
+    execute(host, job.id)
+    done = record(host.db, job.id)
+    assert done.state == JobState.SUCCEEDED
+    assert done.result is not None
+    assert done.result["resumed_at"] >= 2
+    assert _outcomes(host.db, job.id) == ["lost", "succeeded"]
+
+
+def test_a_run_whose_lease_was_lost_is_thrown_away(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "HEARTBEAT_S", 0.2)
+    job = accepted(host.db, params={"mode": "sleep", "seconds": 30, "steps": 300, "text": "old"})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(execute, host, job.id)
+        _eventually(lambda: record(host.db, job.id).state == JobState.RUNNING)
+        expire_lease(host.db, job.id)
+        other = claimed(host.db, job.id, "other")
+        running.result(20)  # the heartbeat tells it to stop long before the 30 s are over
+    assert record(host.db, job.id).worker == "other"
+    succeed(host.db, other)
+    found = get_job(host.db, PROJECT, job.id)
+    assert found.row.result == {"token": 2}
+    assert found.artifacts == []
+    assert ("done", {"id": job.id, "state": "succeeded"}) not in _events(host, job.id)
+
+
+def test_a_result_that_comes_after_the_lease_was_lost_is_thrown_away(host: Host) -> None:
+    job = accepted(host.db, params={"mode": "sleep", "seconds": 1, "steps": 1, "text": "old"})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(execute, host, job.id)
+        _eventually(lambda: record(host.db, job.id).state == JobState.RUNNING)
+        expire_lease(host.db, job.id)
+        other = claimed(host.db, job.id, "other")
+        running.result(20)
+    succeed(host.db, other)
+    found = get_job(host.db, PROJECT, job.id)
+    assert (found.row.result, found.artifacts) == ({"token": 2}, [])
+    assert _outcomes(host.db, job.id) == ["lost", "succeeded"]
+
+
+def test_a_draining_worker_hands_its_job_back_uncounted(host: Host) -> None:
+    job = accepted(host.db, params={"mode": "sleep", "seconds": 30, "steps": 300}, max_attempts=1)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(execute, host, job.id)
+        _eventually(lambda: record(host.db, job.id).state == JobState.RUNNING)
+        host.drain()
+        running.result(20)
+    row = record(host.db, job.id)
+    assert (row.state, row.attempt, row.error) == (JobState.QUEUED, 0, None)
+    assert _outcomes(host.db, job.id) == ["released"]
+    assert host.queue.depth("cpu") == 1
+
+
+def test_a_draining_worker_ends_a_short_job(host: Host) -> None:
+    job = accepted(host.db, params={"mode": "sleep", "seconds": 0.3, "steps": 1})
+    host.settings = host.settings.model_copy(update={"drain_s": 20.0})
+    host.drain()
+    execute(host, job.id)
+    assert record(host.db, job.id).state == JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("mode", ["hang", "sleep"])
+@pytest.mark.parametrize("way", ["redis", "heartbeat"])
+def test_a_running_job_is_cancelled(host: Host, mode: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "HEARTBEAT_S", 0.2)
+    job = accepted(host.db, params={"mode": mode, "seconds": 60, "steps": 600})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(execute, host, job.id)
+        _eventually(lambda: record(host.db, job.id).progress is not None)
+        cancel_job(host.db, PROJECT, job.id)
+        if way == "redis":
+            host.live.cancel(job.id)
+        running.result(20)
+    assert record(host.db, job.id).state == JobState.CANCELLED
+    assert _events(host, job.id)[-1] == ("done", {"id": job.id, "state": "cancelled"})
+    assert _outcomes(host.db, job.id) == ["cancelled"]
+
+
+def test_a_cancelled_job_that_a_draining_worker_holds_is_told_as_cancelled(host: Host) -> None:
+    job = accepted(host.db, params={"mode": "hang", "seconds": 60})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(execute, host, job.id)
+        _eventually(lambda: record(host.db, job.id).state == JobState.RUNNING)
+        alter(host.db, job.id, cancel_requested=True)  # and no heartbeat comes in time to see it
+        host.drain()
+        running.result(20)
+    assert record(host.db, job.id).state == JobState.CANCELLED
+    assert _events(host, job.id)[-1] == ("done", {"id": job.id, "state": "cancelled"})
+    assert host.queue.depth("cpu") == 0
+
+
+def test_a_job_ends_at_its_deadline(host: Host) -> None:
+    found = _run(host, "sleep", params={"seconds": 60, "steps": 600}, deadline_s=1.5)
+    assert _problem(found)["code"] == "deadline_exceeded"
+
+
+def test_a_message_of_a_job_that_is_not_to_be_claimed_is_dropped(host: Host) -> None:
+    done = _run(host).row
+    execute(host, done.id)
+    execute(host, "job_none")
+    assert _outcomes(host.db, done.id) == ["succeeded"]
+
+
+def test_a_result_that_is_too_large_fails_the_job(host: Host) -> None:
+    host.settings = host.settings.model_copy(update={"max_result_bytes": 100})
+    assert _problem(_run(host, params={"text": "x" * 500}))["code"] == "input_too_large"
+
+
+def test_the_character_nul_does_not_reach_the_records(host: Host) -> None:
+    found = _run(host, params={"text": "a\0b"})
+    assert found.row.result == {"text": "ab", "resumed_at": 0}
+
+
+# Where inputs come from --------------------------------------------------------------------------------------
+
+
+def test_an_uploaded_file(host: Host) -> None:
+    file_id = _upload(host)
+    found = _run(host, inputs={"file": file_id}, file_ids=[file_id])
+    assert found.row.result == {"text": "from a file", "resumed_at": 0}
+    assert found.row.provenance is not None
+    assert found.row.provenance["input_sha256"] == {"file": hashlib.sha256(b"from a file").hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "uri", ["data:text/plain;base64," + base64.b64encode(b"in line").decode(), "data:text/plain,in%20line"]
+)
+def test_a_data_uri(host: Host, uri: str) -> None:
+    assert _run(host, inputs={"file": uri}).row.result == {"text": "in line", "resumed_at": 0}
+
+
+def test_an_artifact_of_another_job(host: Host) -> None:
+    first = _run(host, params={"text": "made before"}).row
+    found = _run(host, inputs={"file": f"{first.id}/echo.txt"})
+    assert found.row.result == {"text": "made before", "resumed_at": 0}
+
+
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [
+        ("file_00000000000000000000000000", "unreadable_input"),
+        ("job_00000000000000000000000000/echo.txt", "unreadable_input"),
+        ("job_00000000000000000000000000", "unreadable_input"),
+        ("data:text/plain;base64,%%%", "unreadable_input"),
+        ("https://127.0.0.1/a.png", "fetch_refused"),
+        ("https://[::1]/a.png", "fetch_refused"),
+        ("https://169.254.169.254/latest/meta-data", "fetch_refused"),
+        ("s3://not-on-the-list/a.png", "fetch_refused"),
+        ("ftp://example.org/a.png", "fetch_refused"),
+        ("/etc/passwd", "fetch_refused"),
+        ("file:///etc/passwd", "fetch_refused"),
+    ],
+)
+def test_a_reference_that_leads_nowhere(host: Host, reference: str, code: str) -> None:
+    problem = _problem(_run(host, inputs={"file": reference}))
+    assert (problem["code"], problem["field"], problem["retryable"]) == (code, "inputs.file", False)
+
+
+def test_a_file_whose_bytes_are_gone(host: Host) -> None:
+    file_id = _upload(host)
+    host.blobs.delete([f"files/{file_id}"])
+    assert _problem(_run(host, inputs={"file": file_id}))["code"] == "unreadable_input"
+
+
+def test_things_of_another_project_are_not_there(host: Host) -> None:
+    theirs = _run(host, project="tests", params={"text": "x"}).row
+    alter(host.db, theirs.id, project="other")
+    file_id = _upload(host, project="other")
+    for reference in (file_id, f"{theirs.id}/echo.txt"):
+        assert _problem(_run(host, inputs={"file": reference}))["code"] == "unreadable_input"
+
+
+def test_a_file_of_another_type_is_refused(host: Host) -> None:
+    file_id = _upload(host, b"%PDF-1.7", "application/pdf")
+    problem = _problem(_run(host, inputs={"file": file_id}))
+    assert (problem["code"], problem["field"]) == ("unsupported_media_type", "inputs.file")
+
+
+def test_the_worker_is_on_record_while_it_works(host: Host) -> None:
+    job = accepted(host.db, params={"mode": "sleep", "seconds": 30, "steps": 300})
+    thread = threading.Thread(target=execute, args=(host, job.id))
+    thread.start()
+    try:
+        _eventually(lambda: record(host.db, job.id).state == JobState.RUNNING)
+        host.drain()
+        _eventually(lambda: [w.state for w in list_workers(host.db)] == ["draining"])
+    finally:
+        thread.join(30)
