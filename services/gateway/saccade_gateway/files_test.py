@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from saccade_core.blobs import open_blobs
+from saccade_core.settings import BlobSettings
 from saccade_gateway.testing import Serve, Served, image_request
 from saccade_gateway.uploads import safe_name
 
@@ -245,3 +246,19 @@ def test_lost_bytes_are_no_cut_answer(gateway: Served, api: httpx.Client) -> Non
     open_blobs(gateway.settings).delete([f"files/default/{file_id}"])
     answer = api.get(f"/v1/files/{file_id}/content")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.stack
+def test_the_object_store_serves_what_clients_may_get_there(serve: Serve, s3_settings: BlobSettings) -> None:
+    given = {name: getattr(s3_settings, name) for name in BlobSettings.model_fields}
+    with serve(**given) as gateway, gateway.client() as api:
+        url = f"/v1/files/{upload(api, PNG, 'größe.png').json()['id']}/content"
+        sent_on = api.get(url)
+        assert sent_on.status_code == 307
+        answer = httpx.get(sent_on.headers["location"])
+        assert (answer.status_code, answer.content) == (200, PNG)
+        assert api.head(url).headers["content-length"] == str(len(PNG))
+    with serve(**given, presign=False) as gateway, gateway.client() as api:
+        url = f"/v1/files/{upload(api, PNG).json()['id']}/content"
+        answer = api.get(url, headers={"Range": "bytes=10-19"})
+        assert (answer.status_code, answer.content) == (206, PNG[10:20])

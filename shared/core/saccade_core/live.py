@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 import redis
@@ -42,14 +42,20 @@ class Live:
 
     def event(self, job_id: str, kind: EventType, data: dict[str, Any]) -> None:
         """Append an event to the job's stream."""
+        self.events(job_id, [(kind, data)])
+
+    def events(self, job_id: str, told: Sequence[tuple[EventType, dict[str, Any]]]) -> None:
+        """Append events to the job's stream in one go."""
         key = events_key(job_id)
 
         def send() -> None:
             pipe = self._redis.pipeline(transaction=False)
-            pipe.xadd(key, {"type": kind, "data": json.dumps(data)}, maxlen=_KEEP_EVENTS, approximate=True)
-            pipe.expire(key, _KEEP_S)
-            if kind == "done":
-                pipe.publish(DONE_CHANNEL, job_id)
+            for kind, data in told:
+                pipe.xadd(key, {"type": kind, "data": json.dumps(data)}, maxlen=_KEEP_EVENTS, approximate=True)
+                if kind in ("state", "done"):
+                    pipe.expire(key, _KEEP_S)
+                if kind == "done":
+                    pipe.publish(DONE_CHANNEL, job_id)
             pipe.execute()
 
         self._try(send)

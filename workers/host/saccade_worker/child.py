@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 CANCEL_GRACE_S = 1.0
 _TICK_S = 0.1
 _MEMORY_EVERY_S = 0.5
+_LOOK_EVERY_S = 5.0
 #: One thread per process is the fastest on the CPU, side by side (docs/decisions/0004-one-thread-per-process.md).
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS"), "1")
 #: What of the worker's environment the child may see of our own settings.
@@ -67,6 +68,7 @@ class Child:
         self._idle_memory_mb = idle_memory_mb
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._look_at = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -191,7 +193,10 @@ class Child:
             raise MemoryLimitExceeded(f"The run used {used:.0f} MiB; its limit is {limit_mb} MiB.")
 
     def _renew_if_fat(self) -> None:
-        if self.pid is not None and self._memory_mb() > self._idle_memory_mb:
+        if time.monotonic() < self._look_at or self.pid is None:
+            return
+        self._look_at = time.monotonic() + _LOOK_EVERY_S
+        if self._memory_mb() > self._idle_memory_mb:
             log.info("the child keeps too much memory and is renewed")
             self.kill()
             self.start()

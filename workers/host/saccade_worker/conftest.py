@@ -27,6 +27,7 @@ def worker_settings(tmp_path: Path, redis_url: str, sqlite_db: Database) -> Work
 @pytest.fixture
 def host(worker_settings: WorkerSettings, probe: None) -> Generator[Host]:
     """A started host that knows the kind ``probe``."""
+    del probe
     made = Host(worker_settings, pool="cpu", queues="cpu,cpu.bulk", worker_id="tested")
     made.start()
     try:

@@ -61,10 +61,10 @@ def execute(host: Host, job_id: str) -> None:
     with Lease(host.db, job) as lease, _scratch(host, job) as scratch, host.busy_with(lease):
         state = _attempt(host, lease, scratch)
     log.info("%s is %s", job.id, state or "another worker's now")
-    if state in (JobState.QUEUED, JobState.WAITING):
-        host.live.event(job.id, "state", {"state": state, "attempt": job.attempt})
-    elif state is not None:
+    if state is not None and state.final:
         host.live.event(job.id, "done", {"id": job.id, "state": state})
+    elif state is not None:
+        host.live.event(job.id, "state", {"state": state, "attempt": job.attempt})
     if state is JobState.QUEUED:
         host.publish(job)
 
@@ -120,9 +120,8 @@ def _run(host: Host, lease: Lease, scratch: Path) -> None:
         provenance=provenance.model_dump(),
         progress=lease.advance(1, 1, "done").model_dump(),
     )
-    for artifact in artifacts:
-        told = {"name": artifact.name, "media_type": artifact.media_type, "bytes": artifact.bytes}
-        host.live.event(job.id, "artifact", told)
+    told = [{"name": a.name, "media_type": a.media_type, "bytes": a.bytes} for a in artifacts]
+    host.live.events(job.id, [("artifact", data) for data in told])
 
 
 def _run_child(
@@ -169,6 +168,8 @@ def _store(host: Host, job: JobRow, folder: Path) -> list[StoredArtifact]:
     bad = [path.name for path in found if not ARTIFACT_NAME.fullmatch(path.relative_to(folder).as_posix())]
     if bad:
         raise EngineFailed(f"The runner wrote an artefact with a name that is not allowed: {bad[0][:80]!r}.")
+    if len(found) == 1:
+        return [put(found[0])]
     with ThreadPoolExecutor(_PARALLEL_UPLOADS) as pool:
         return list(pool.map(put, found))
 

@@ -67,7 +67,7 @@ def _supervise(config: StackConfig, kept: list[Program], database: Database, whe
         ).write()
 
     with Signals() as signals:
-        watcher = _Watcher(config, database, started, when_ready, signals)
+        watcher = _Watcher(config, database, started=started, when_ready=when_ready, signals=signals, say=say)
         supervisor = Supervisor(kept, config.logs, signals, say=say, changed=remember)
         thread = threading.Thread(target=watcher.run, name="watcher", daemon=True)
         thread.start()
@@ -85,7 +85,14 @@ class _Watcher:
     """Waits until the stack is ready, then does what was asked for."""
 
     def __init__(
-        self, config: StackConfig, database: Database, started: float, when_ready: WhenReady, signals: Signals
+        self,
+        config: StackConfig,
+        database: Database,
+        *,
+        started: float,
+        when_ready: WhenReady,
+        signals: Signals,
+        say: Say,
     ) -> None:
         self.stopping = threading.Event()
         self.status = 0 if when_ready.within_s is None else 1  # until what was to be done is done
@@ -94,6 +101,7 @@ class _Watcher:
         self._started = started
         self._when_ready = when_ready
         self._signals = signals
+        self._say = say
 
     def run(self) -> None:
         """The thread's work."""
@@ -115,6 +123,8 @@ class _Watcher:
             while not self.stopping.wait(_LOOK_EVERY_S) and (limit is None or time.monotonic() < limit):
                 if client.ready() and self._workers_ready():
                     return True
+        if not self.stopping.is_set():
+            self._say(f"not ready after {self._when_ready.within_s:.0f} s; the logs in {self._config.logs} tell why")
         return False
 
     def _workers_ready(self) -> bool:

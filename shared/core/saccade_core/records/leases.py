@@ -68,7 +68,8 @@ def claim(db: Database, job_id: str, worker: str) -> JobRow | None:
         ).scalar_one_or_none()
         if row is None:
             return None
-        close_attempts(session, job_id, "lost")
+        if row.token > 1:
+            close_attempts(session, job_id, "lost")
         session.add(
             AttemptRow(job_id=job_id, token=row.token, attempt=row.attempt, worker=worker, started_at=row.started_at)
         )

@@ -17,7 +17,8 @@ from saccade_models.searchable_pdf import SearchablePdf
 PAGE_BREAK = "\f"
 #: Frames of words: surely read, doubtful, mostly wrong.
 _SURE, _DOUBTFUL, _WRONG = bgr("#2e8b57"), bgr("#f58231"), bgr("#e6194b")
-_FAST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+#: A third of the time of OpenCV's own choice, for a file of the same size.
+_FAST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 
 
 class Outputs:
