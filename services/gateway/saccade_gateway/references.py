@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
+from saccade_core.data_uri import decode_data_uri
 from saccade_core.errors import InvalidRequest, TooLarge, UnknownReference
 from saccade_core.kind import ARTIFACT_NAME
 from saccade_core.media_types import HEAD_BYTES, UNKNOWN, media_type_of
@@ -19,7 +18,6 @@ _ID = r"[0-9a-z]{26}"
 _FILE = re.compile(rf"file_{_ID}")
 _ARTIFACT = re.compile(rf"(job_{_ID})/(.+)", re.DOTALL)
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\x00-\x1f]{1,1024}")
-_DATA = re.compile(r"data:([^,]{0,200}),(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,6 @@ class Reference:
     job_id: str = ""
     name: str = ""
     media_type: str = UNKNOWN
-    bytes: int = 0
 
 
 def parse(field: str, text: str) -> Reference:
@@ -71,18 +68,14 @@ def _url(field: str, text: str) -> Reference:
 
 
 def _data(field: str, text: str) -> Reference:
-    found = _DATA.fullmatch(text)
-    if found is None:
-        raise InvalidRequest("A data: URI is data:TYPE;base64,BYTES.", field=field, received=text)
     try:
-        is_base64 = found[1].lower().replace(" ", "").endswith(";base64")
-        data = base64.b64decode(unquote_to_bytes(found[2]), validate=True) if is_base64 else unquote_to_bytes(found[2])
-    except (binascii.Error, ValueError):
-        raise InvalidRequest("The data: URI's base64 is broken.", field=field, received=text) from None
+        data = decode_data_uri(text)
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=field, received=text) from None
     if len(data) > DATA_LIMIT_BYTES:
         raise TooLarge(
             "A data: URI holds up to 1 MB; upload larger files to /v1/files.",
             field=field,
             received=f"{len(data)} bytes",
         )
-    return Reference(field, text, "data", media_type=media_type_of(data[:HEAD_BYTES]), bytes=len(data))
+    return Reference(field, text, "data", media_type=media_type_of(data[:HEAD_BYTES]))

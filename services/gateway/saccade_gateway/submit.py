@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from saccade_core.errors import InvalidRequest, NotFound, TooLarge, UnknownReference, UnsupportedMediaType
+from saccade_core.errors import InvalidRequest, NotFound, UnknownReference, UnsupportedMediaType
 from saccade_core.jobs import queue_name
 from saccade_core.kind import Kind, Pool
 from saccade_core.records import files, fleet, requests
 from saccade_core.records.database import Database
 from saccade_core.records.tables import JobRow
 from saccade_gateway.job_requests import JobRequest
-from saccade_gateway.references import DATA_LIMIT_BYTES, Reference, parse
+from saccade_gateway.references import Reference, parse
 from saccade_kinds import registry
 
 _DEEPEST = 64
@@ -105,8 +105,6 @@ def _references(inputs: Mapping[str, Any]) -> Iterator[Reference]:
 
 def _check(db: Database, project: str, kind: Kind, references: list[Reference]) -> None:
     """Every file and artefact exists in the caller's project, and is of a type that its input takes."""
-    if sum(reference.bytes for reference in references) > DATA_LIMIT_BYTES:
-        raise TooLarge("The data: URIs of one request hold up to 1 MB together.", field="inputs")
     for reference, media_type in _media_types(db, project, references):
         given = kind.inputs[reference.field.removeprefix("inputs.").partition("[")[0]]
         if not given.takes(media_type):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal, cast
 
 import redis
@@ -26,6 +28,10 @@ CANCEL_CHANNEL = "saccade:cancel"
 _KEEP_EVENTS = 5000
 _KEEP_S = 24 * 3600
 _PAUSE_S = 1.0
+_MOST_WAITING = 10_000
+_AT_ONCE = 500
+
+_Told = tuple[str, EventType, dict[str, Any]]
 
 
 def events_key(job_id: str) -> str:
@@ -46,19 +52,18 @@ class Live:
 
     def events(self, job_id: str, told: Sequence[tuple[EventType, dict[str, Any]]]) -> None:
         """Append events to the job's stream in one go."""
-        key = events_key(job_id)
+        self._try(lambda: self._send([(job_id, kind, data) for kind, data in told]))
 
-        def send() -> None:
-            pipe = self._redis.pipeline(transaction=False)
-            for kind, data in told:
-                pipe.xadd(key, {"type": kind, "data": json.dumps(data)}, maxlen=_KEEP_EVENTS, approximate=True)
-                if kind in ("state", "done"):
-                    pipe.expire(key, _KEEP_S)
-                if kind == "done":
-                    pipe.publish(DONE_CHANNEL, job_id)
-            pipe.execute()
-
-        self._try(send)
+    def _send(self, told: Sequence[_Told]) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id, kind, data in told:
+            key = events_key(job_id)
+            pipe.xadd(key, {"type": kind, "data": json.dumps(data)}, maxlen=_KEEP_EVENTS, approximate=True)
+            if kind in ("state", "done"):
+                pipe.expire(key, _KEEP_S)
+            if kind == "done":
+                pipe.publish(DONE_CHANNEL, job_id)
+        pipe.execute()
 
     def cancel(self, job_id: str) -> None:
         """Ask whichever worker runs the job to stop now rather than at its next heartbeat."""
@@ -80,6 +85,41 @@ class Live:
         except redis.RedisError as error:
             self._rest_until = time.monotonic() + _PAUSE_S
             log.info("live channel: %s", error)
+
+
+class BackgroundLive(Live):
+    """Live whose events are told by a thread of its own, many in one go: no job waits for Redis."""
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(redis_url)
+        self._waiting: queue.Queue[_Told | None] = queue.Queue(_MOST_WAITING)
+        self._thread = threading.Thread(target=self._tell, name="live", daemon=True)
+        self._thread.start()
+
+    def events(self, job_id: str, told: Sequence[tuple[EventType, dict[str, Any]]]) -> None:
+        """Append events to the job's stream soon; dropped where too many wait."""
+        with suppress(queue.Full):
+            for kind, data in told:
+                self._waiting.put_nowait((job_id, kind, data))
+
+    def close(self) -> None:
+        """Tell what waits, for a few seconds at most, and close the connection."""
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self._thread.join(timeout=5)
+        super().close()
+
+    def _tell(self) -> None:
+        while True:
+            told = [self._waiting.get()]
+            with suppress(queue.Empty):
+                while len(told) < _AT_ONCE:
+                    told.append(self._waiting.get_nowait())
+            events = [item for item in told if item is not None]
+            if events:
+                self._try(lambda batch=events: self._send(batch))
+            if len(events) < len(told):
+                return
 
 
 class CancelListener:

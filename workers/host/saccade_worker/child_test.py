@@ -152,10 +152,14 @@ def test_a_runner_that_looks_keeps_its_process_through_a_cancel(child: Child, tm
     assert _works(child, tmp_path)
 
 
-def test_a_result_that_comes_while_draining_counts(child: Child, tmp_path: Path) -> None:
-    told = Told(Drained(), lambda: bool(told.of("progress")))
-    task = _task(tmp_path, mode="sleep", seconds=0.3, steps=1, text="done")
+def test_a_result_that_comes_while_draining_counts(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saccade_worker.child.CANCEL_GRACE_S", 30.0)
+    told = Told(Drained())
+    task = _task(tmp_path, mode="hang", seconds=1, text="done")
     assert child.run(task, told.watch())["text"] == "done"
+    assert told.asked_at is not None
 
 
 def test_too_much_memory_ends_the_run(child: Child, tmp_path: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from saccade_core.blobs import Blobs, open_blobs
+from saccade_core.data_uri import decode_data_uri
 from saccade_core.errors import FetchRefused, InputTooLarge, NotFound, UnreadableInput, UnsupportedMediaType
 from saccade_core.kind import InputFile, Kind
 from saccade_core.media_types import media_type_of
@@ -86,11 +85,10 @@ class Fetcher:
         return InputFile(path, row.name, row.media_type, field, row.sha256)
 
     def _data_uri(self, reference: str, folder: Path, field: str) -> InputFile:
-        head, _, body = reference.partition(",")
         try:
-            data = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
-        except (binascii.Error, ValueError):
-            raise UnreadableInput("The data: URI is not valid base64.", field=field) from None
+            data = decode_data_uri(reference)
+        except ValueError as error:
+            raise UnreadableInput(str(error), field=field) from None
         path = folder / "data"
         path.write_bytes(data)
         return _recognised(InputFile(path, "data", "", field, hashlib.sha256(data).hexdigest()))

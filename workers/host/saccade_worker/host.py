@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from saccade_core.blobs import Blobs, open_blobs
 from saccade_core.errors import SaccadeError, Unavailable
-from saccade_core.live import CancelListener, Live
+from saccade_core.live import BackgroundLive, CancelListener
 from saccade_core.queue import Queue
 from saccade_core.records import fleet
 from saccade_core.records.database import Database
@@ -36,7 +36,7 @@ class Host:
         self.db = Database(settings.database_url)
         self.blobs: Blobs = open_blobs(settings)
         self.queue = Queue(settings.redis_url)
-        self.live = Live(settings.redis_url)
+        self.live = BackgroundLive(settings.redis_url)
         self.child = Child(self.device, settings.idle_memory_mb)
         self._pool, self._queues = pool, queues
         self._started = time.time()

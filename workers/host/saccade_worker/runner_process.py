@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -166,7 +167,8 @@ def main() -> None:
     if os.getppid() != parent:
         return  # the worker died before the line above
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which decides
-    Path("/proc/self/oom_score_adj").write_text("500")  # the kernel ends this one first
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")  # the kernel ends this one first
     try:
         serve(Connection(fd))
     except Orphaned:

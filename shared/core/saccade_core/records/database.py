@@ -86,7 +86,7 @@ class Database:
 
     @contextmanager
     def _session(self, *, write: bool) -> Generator[Session]:
-        with _answering(), self.engine.connect().execution_options(saccade_write=write) as connection:  # noqa: SIM117
+        with _answering(), self.engine.connect().execution_options(saccade_write=write) as connection:
             # No statement here relies on what the session loaded before, so it need not be brought up to date.
             options = {"synchronize_session": False}
             with Session(connection, expire_on_commit=False, execution_options=options) as session:
