@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from saccade_core.ids import new_id
 from saccade_core.records import leases
 from saccade_core.records.database import Database, now
+from saccade_core.records.files import add_file
 from saccade_core.records.requests import NewJob, accept, get_job
 from saccade_core.records.tables import FileRow, JobRow
 
@@ -83,6 +85,22 @@ def alter(db: Database, job_id: str, **values: Any) -> None:
 def expire_lease(db: Database, job_id: str) -> None:
     """Let the lease of a running job be over, as if its worker had been silent for long."""
     alter(db, job_id, lease_until=now() - 1.0)
+
+
+def filed(db: Database, project: str = PROJECT) -> str:
+    """The id of a new file on record, of more bytes than 32 bits count; there are none in the object store."""
+    file_id = new_id("file")
+    return add_file(
+        db,
+        file_id=file_id,
+        project=project,
+        name="a.png",
+        media_type="image/png",
+        size=5_000_000_000,
+        sha256="0" * 64,
+        key=f"files/{file_id}",
+        ttl_s=None,
+    ).id
 
 
 def expire_file(db: Database, file_id: str) -> None:

@@ -182,5 +182,5 @@ def test_the_life_of_jobs() -> None:
         JobLife.db.migrate()
         slow = [HealthCheck.too_slow]
         limits = settings(max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=slow)
-        run_state_machine_as_test(JobLife, settings=limits)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(JobLife, settings=limits)
         JobLife.db.close()

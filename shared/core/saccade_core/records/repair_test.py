@@ -8,22 +8,14 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from saccade_core.errors import Conflict, NotFound
-from saccade_core.ids import new_id
 from saccade_core.jobs import JobState
 from saccade_core.records import repair
 from saccade_core.records.database import Database, now
-from saccade_core.records.files import add_file, get_file
+from saccade_core.records.files import get_file
 from saccade_core.records.fleet import set_paused
 from saccade_core.records.requests import cancel_job, get_job, list_attempts, retry_job
 from saccade_core.records.tables import FileRow, JobFileRow, JobRow, LockRow
-from servers.records import PROJECT, accepted, alter, claimed, expire_file, expire_lease, record, succeed
-
-
-def _file(db: Database) -> str:
-    file_id = new_id("file")
-    values = {"name": "a", "media_type": "text/plain", "size": 1, "sha256": "0" * 64, "key": f"files/{file_id}"}
-    add_file(db, file_id=file_id, project=PROJECT, ttl_s=None, **values)  # type: ignore[arg-type]
-    return file_id
+from servers.records import PROJECT, accepted, alter, claimed, expire_file, expire_lease, filed, record, succeed
 
 
 def _publish_pause(db: Database, job_id: str) -> float:
@@ -165,7 +157,7 @@ def test_a_retried_job_is_not_removed(db: Database) -> None:
 
 
 def test_expired_files_are_removed_unless_an_unfinished_job_reads_them(db: Database) -> None:
-    unread, read, fresh = _file(db), _file(db), _file(db)
+    unread, read, fresh = filed(db), filed(db), filed(db)
     for file_id in (unread, read):
         expire_file(db, file_id)
     held = claimed(db, accepted(db, file_ids=[read]).id)
@@ -177,7 +169,7 @@ def test_expired_files_are_removed_unless_an_unfinished_job_reads_them(db: Datab
 
 def test_a_file_is_not_removed_under_a_job_that_is_being_accepted(db: Database) -> None:
     """The acceptance holds the file's row; the removal, which began before its end, must see the job."""
-    file_id = _file(db)
+    file_id = filed(db)
     expire_file(db, file_id)
     job = accepted(db)
     holding, go_on = Event(), Event()
@@ -225,7 +217,7 @@ def test_what_the_records_know_of_bytes(db: Database) -> None:
     succeed(db, held)
     known = repair.jobs_of_prefixes(db, {held.id, queued.id, "job_none"})
     assert known == {held.id: repair.KnownJob(1, final=True), queued.id: repair.KnownJob(0, final=False)}
-    file_id = _file(db)
+    file_id = filed(db)
     assert repair.unknown_file_keys(db, [f"files/{file_id}", "files/none"]) == ["files/none"]
 
 

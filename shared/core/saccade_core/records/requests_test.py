@@ -11,7 +11,7 @@ from saccade_core.ids import new_id
 from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records import leases
 from saccade_core.records.database import Database
-from saccade_core.records.files import add_file, find_files, get_file, remove_file
+from saccade_core.records.files import find_files, get_file, remove_file
 from saccade_core.records.requests import (
     FIRST_PUBLISH_S,
     JobFilter,
@@ -25,28 +25,11 @@ from saccade_core.records.requests import (
     retry_job,
 )
 from saccade_core.records.tables import FileRow, JobRow
-from servers.records import PROJECT, accepted, alter, claimed, new_job, record, succeed
+from servers.records import PROJECT, accepted, alter, claimed, filed, new_job, record, succeed
 
 
 def _ids(db: Database, wanted: JobFilter, project: str = PROJECT) -> list[str]:
     return [found.row.id for found in list_jobs(db, project, wanted)]
-
-
-def _file(db: Database, project: str = PROJECT, ttl_s: float | None = None) -> str:
-    file_id = new_id("file")
-    key = f"files/{file_id}"
-    add_file(
-        db,
-        file_id=file_id,
-        project=project,
-        name="a.png",
-        media_type="image/png",
-        size=3_000_000_000,
-        sha256="0" * 64,
-        key=key,
-        ttl_s=ttl_s,
-    )
-    return file_id
 
 
 def _finish(db: Database, job: JobRow) -> JobRow:
@@ -113,7 +96,7 @@ def test_twenty_at_once_with_one_key_make_one_job(db: Database) -> None:
 
 
 def test_a_job_names_only_files_of_its_project(db: Database) -> None:
-    mine, others = _file(db), _file(db, project="other")
+    mine, others = filed(db), filed(db, project="other")
     assert accepted(db, file_ids=[mine, mine]).id
     for missing in (others, "file_none"):
         with pytest.raises(UnknownReference) as caught:
@@ -123,7 +106,7 @@ def test_a_job_names_only_files_of_its_project(db: Database) -> None:
 
 
 def test_a_job_may_read_many_files(db: Database) -> None:
-    files = [_file(db) for _ in range(3)]
+    files = [filed(db) for _ in range(3)]
     with db.write() as session:  # more than one statement's worth, without 1,200 calls
         template = {c.name: getattr(session.get(FileRow, files[0]), c.name) for c in FileRow.__table__.columns}
         more = [{**template, "id": new_id("file")} for _ in range(1200)]
@@ -136,7 +119,7 @@ def test_a_job_may_read_many_files(db: Database) -> None:
 
 
 def test_a_file_is_kept_while_an_unfinished_job_reads_it(db: Database) -> None:
-    file_id = _file(db)
+    file_id = filed(db)
     job = accepted(db, file_ids=[file_id])
     with pytest.raises(Conflict, match=job.id):
         remove_file(db, PROJECT, file_id)
@@ -144,13 +127,13 @@ def test_a_file_is_kept_while_an_unfinished_job_reads_it(db: Database) -> None:
     with pytest.raises(Conflict):
         remove_file(db, PROJECT, file_id)
     succeed(db, held)
-    assert remove_file(db, PROJECT, file_id).bytes == 3_000_000_000
+    assert remove_file(db, PROJECT, file_id).bytes == 5_000_000_000
     with pytest.raises(NotFound):
         get_file(db, PROJECT, file_id)
 
 
 def test_another_project_sees_no_file_and_no_job(db: Database) -> None:
-    file_id, job = _file(db), accepted(db)
+    file_id, job = filed(db), accepted(db)
     for call in (get_file, remove_file):
         with pytest.raises(NotFound):
             call(db, "other", file_id)
