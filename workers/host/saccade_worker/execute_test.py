@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -16,34 +15,19 @@ from typing import Any
 
 import pytest
 
-from saccade_core.ids import new_id
 from saccade_core.jobs import JobState
 from saccade_core.live import events_key
 from saccade_core.queue import connect
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database
-from saccade_core.records.files import add_file
 from saccade_core.records.fleet import list_workers
-from saccade_core.records.requests import JobWithArtifacts, cancel_job, get_job, list_attempts
+from saccade_core.records.requests import cancel_job, get_job, list_attempts
 from saccade_worker.execute import execute
 from saccade_worker.host import Host
 from servers.records import PROJECT, accepted, alter, claimed, expire_lease, record, succeed
+from servers.running import problem_of, run_probe
 
 pytestmark = pytest.mark.stack
-
-
-def _run(host: Host, mode: str = "echo", inputs: dict[str, Any] | None = None, **options: Any) -> JobWithArtifacts:
-    """Execute a new job of the kind ``probe``; what is on record after it."""
-    params = {"mode": mode, **options.pop("params", {})}
-    job = accepted(host.db, params=params, inputs=inputs or {}, **options)
-    execute(host, job.id)
-    return get_job(host.db, PROJECT, job.id)
-
-
-def _problem(found: JobWithArtifacts) -> dict[str, Any]:
-    assert found.row.state == JobState.FAILED
-    assert found.row.error is not None
-    return found.row.error
 
 
 def _outcomes(db: Database, job_id: str) -> list[str | None]:
@@ -68,25 +52,8 @@ def _eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def _upload(host: Host, data: bytes = b"from a file", media_type: str = "text/plain", project: str = PROJECT) -> str:
-    file_id = new_id("file")
-    stored = host.blobs.put_bytes(f"files/{file_id}", data, media_type)
-    add_file(
-        host.db,
-        file_id=file_id,
-        project=project,
-        name="../a b.txt",
-        media_type=media_type,
-        size=stored.bytes,
-        sha256=stored.sha256,
-        key=f"files/{file_id}",
-        ttl_s=None,
-    )
-    return file_id
-
-
 def test_a_job_succeeds_with_its_artifacts(host: Host, tmp_path: Path) -> None:
-    found = _run(host, params={"text": "hello"})
+    found = run_probe(host, params={"text": "hello"})
     row = found.row
     assert row.state == JobState.SUCCEEDED
     assert row.result == {"text": "hello", "resumed_at": 0}
@@ -104,7 +71,7 @@ def test_a_job_succeeds_with_its_artifacts(host: Host, tmp_path: Path) -> None:
 
 
 def test_what_happens_is_told_live(host: Host) -> None:
-    found = _run(host, "sleep", params={"seconds": 0.3, "steps": 3, "text": "x"})
+    found = run_probe(host, "sleep", params={"seconds": 0.3, "steps": 3, "text": "x"})
     _last_event(host, found.row.id, "done", id=found.row.id, state="succeeded")
     told = _events(host, found.row.id)
     kinds = [kind for kind, _ in told]
@@ -115,15 +82,15 @@ def test_what_happens_is_told_live(host: Host) -> None:
 
 
 def test_an_error_of_the_input_ends_the_job(host: Host) -> None:
-    found = _run(host, "fail")
+    found = run_probe(host, "fail")
     expected = {"code": "unreadable_input", "retryable": False, "field": "inputs.file"}
-    assert expected.items() <= _problem(found).items()
+    assert expected.items() <= problem_of(found).items()
     assert found.artifacts == []
     _last_event(host, found.row.id, "done", id=found.row.id, state="failed")
 
 
 def test_a_failure_that_may_pass_is_tried_again_later(host: Host, tmp_path: Path) -> None:
-    job = _run(host, "fail_once", params={"effects": str(tmp_path / "effects")}).row
+    job = run_probe(host, "fail_once", params={"effects": str(tmp_path / "effects")}).row
     assert job.state == JobState.WAITING
     assert job.run_at is not None
     _last_event(host, job.id, "state", state="waiting", attempt=1)
@@ -138,12 +105,12 @@ def test_a_failure_that_may_pass_is_tried_again_later(host: Host, tmp_path: Path
 
 
 def test_a_job_whose_process_died_is_queued_at_once(host: Host) -> None:
-    job = _run(host, "crash", max_attempts=2).row
+    job = run_probe(host, "crash", max_attempts=2).row
     assert job.state == JobState.QUEUED
     assert host.queue.depth("cpu") == 1
     execute(host, job.id)
-    assert _problem(get_job(host.db, PROJECT, job.id))["code"] == "worker_lost"
-    assert _run(host).row.state == JobState.SUCCEEDED
+    assert problem_of(get_job(host.db, PROJECT, job.id))["code"] == "worker_lost"
+    assert run_probe(host).row.state == JobState.SUCCEEDED
 
 
 def test_a_second_attempt_goes_on_from_the_checkpoints(host: Host) -> None:
@@ -248,12 +215,12 @@ def test_a_cancelled_job_that_a_draining_worker_holds_is_told_as_cancelled(host:
 
 
 def test_a_job_ends_at_its_deadline(host: Host) -> None:
-    found = _run(host, "sleep", params={"seconds": 60, "steps": 600}, deadline_s=1.5)
-    assert _problem(found)["code"] == "deadline_exceeded"
+    found = run_probe(host, "sleep", params={"seconds": 60, "steps": 600}, deadline_s=1.5)
+    assert problem_of(found)["code"] == "deadline_exceeded"
 
 
 def test_a_message_of_a_job_that_is_not_to_be_claimed_is_dropped(host: Host) -> None:
-    done = _run(host).row
+    done = run_probe(host).row
     execute(host, done.id)
     execute(host, "job_none")
     assert _outcomes(host.db, done.id) == ["succeeded"]
@@ -261,77 +228,12 @@ def test_a_message_of_a_job_that_is_not_to_be_claimed_is_dropped(host: Host) -> 
 
 def test_a_result_that_is_too_large_fails_the_job(host: Host) -> None:
     host.settings = host.settings.model_copy(update={"max_result_bytes": 100})
-    assert _problem(_run(host, params={"text": "x" * 500}))["code"] == "input_too_large"
+    assert problem_of(run_probe(host, params={"text": "x" * 500}))["code"] == "input_too_large"
 
 
 def test_the_character_nul_does_not_reach_the_records(host: Host) -> None:
-    found = _run(host, params={"text": "a\0b"})
+    found = run_probe(host, params={"text": "a\0b"})
     assert found.row.result == {"text": "ab", "resumed_at": 0}
-
-
-# Where inputs come from --------------------------------------------------------------------------------------
-
-
-def test_an_uploaded_file(host: Host) -> None:
-    file_id = _upload(host)
-    found = _run(host, inputs={"file": file_id}, file_ids=[file_id])
-    assert found.row.result == {"text": "from a file", "resumed_at": 0}
-    assert found.row.provenance is not None
-    assert found.row.provenance["input_sha256"] == {"file": hashlib.sha256(b"from a file").hexdigest()}
-
-
-@pytest.mark.parametrize(
-    "uri", ["data:text/plain;base64," + base64.b64encode(b"in line").decode(), "data:text/plain,in%20line"]
-)
-def test_a_data_uri(host: Host, uri: str) -> None:
-    assert _run(host, inputs={"file": uri}).row.result == {"text": "in line", "resumed_at": 0}
-
-
-def test_an_artifact_of_another_job(host: Host) -> None:
-    first = _run(host, params={"text": "made before"}).row
-    found = _run(host, inputs={"file": f"{first.id}/echo.txt"})
-    assert found.row.result == {"text": "made before", "resumed_at": 0}
-
-
-@pytest.mark.parametrize(
-    ("reference", "code"),
-    [
-        ("file_00000000000000000000000000", "unreadable_input"),
-        ("job_00000000000000000000000000/echo.txt", "unreadable_input"),
-        ("job_00000000000000000000000000", "unreadable_input"),
-        ("data:text/plain;base64,%%%", "unreadable_input"),
-        ("https://127.0.0.1/a.png", "fetch_refused"),
-        ("https://[::1]/a.png", "fetch_refused"),
-        ("https://169.254.169.254/latest/meta-data", "fetch_refused"),
-        ("s3://not-on-the-list/a.png", "fetch_refused"),
-        ("ftp://example.org/a.png", "fetch_refused"),
-        ("/etc/passwd", "fetch_refused"),
-        ("file:///etc/passwd", "fetch_refused"),
-    ],
-)
-def test_a_reference_that_leads_nowhere(host: Host, reference: str, code: str) -> None:
-    problem = _problem(_run(host, inputs={"file": reference}))
-    assert (problem["code"], problem["field"], problem["retryable"]) == (code, "inputs.file", False)
-
-
-def test_a_file_whose_bytes_are_gone(host: Host) -> None:
-    file_id = _upload(host)
-    host.blobs.delete([f"files/{file_id}"])
-    assert _problem(_run(host, inputs={"file": file_id}))["code"] == "unreadable_input"
-
-
-def test_things_of_another_project_are_not_there(host: Host) -> None:
-    theirs = _run(host, project="tests", params={"text": "x"}).row
-    alter(host.db, theirs.id, project="other")
-    file_id = _upload(host, project="other")
-    for reference in (file_id, f"{theirs.id}/echo.txt"):
-        assert _problem(_run(host, inputs={"file": reference}))["code"] == "unreadable_input"
-
-
-def test_a_file_of_another_type_is_refused(host: Host) -> None:
-    file_id = _upload(host, b"%PDF-1.7", "application/pdf")
-    problem = _problem(_run(host, inputs={"file": file_id}))
-    assert (problem["code"], problem["field"]) == ("unsupported_media_type", "inputs.file")
 
 
 def test_the_worker_is_on_record_while_it_works(host: Host) -> None:

@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 from sqlalchemy import insert, select, update
 
-from saccade_core.errors import Conflict, NotFound
+from saccade_core.errors import NotFound
 from saccade_core.jobs import JobState
 from saccade_core.records import repair
 from saccade_core.records.database import Database, now
@@ -219,13 +219,3 @@ def test_what_the_records_know_of_bytes(db: Database) -> None:
     assert known == {held.id: repair.KnownJob(1, final=True), queued.id: repair.KnownJob(0, final=False)}
     file_id = filed(db)
     assert repair.unknown_file_keys(db, [f"files/{file_id}", "files/none"]) == ["files/none"]
-
-
-def test_deleting_and_retrying_at_once_leave_one_truth(db: Database) -> None:
-    from saccade_core.records.requests import delete_job
-
-    job = accepted(db)
-    cancel_job(db, PROJECT, job.id)
-    retry_job(db, PROJECT, job.id)
-    with pytest.raises(Conflict):
-        delete_job(db, PROJECT, job.id)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -203,6 +204,23 @@ def test_delete_takes_ended_jobs_only(db: Database) -> None:
     with pytest.raises(NotFound):
         get_job(db, PROJECT, job.id)
     assert list_attempts(db, job.id) == []
+
+
+def test_deleting_and_retrying_at_once_leave_one_truth(db: Database) -> None:
+    def refused(call: Callable[[Database, str, str], object], job_id: str) -> bool:
+        try:
+            call(db, PROJECT, job_id)
+        except (Conflict, NotFound):
+            return True
+        return False
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(10):
+            job = accepted(db)
+            cancel_job(db, PROJECT, job.id)
+            retrying, deleting = (pool.submit(refused, call, job.id) for call in (retry_job, delete_job))
+            assert retrying.result() != deleting.result()
+            assert (job.id in _ids(db, JobFilter())) == deleting.result()
 
 
 def test_artifacts_come_with_their_job(db: Database) -> None:
