@@ -130,8 +130,8 @@ _INVOICE_FIELDS = {
     "amount_untaxed": "amount_untaxed",
     "date": "date",
     "date_due": "date_due",
-    "invoice_number": "number",
-    "vat": "vat_id",
+    "invoice_number": "invoice_number",
+    "vat": "vat",
     "currency": "currency",
 }
 

@@ -13,9 +13,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from saccade_core.errors import (
     LeaseLost,
     NotFound,
     SaccadeError,
+    StorageFailed,
     Unavailable,
 )
 from saccade_core.jobs import JobState, ModelUsed, Provenance
@@ -44,6 +46,10 @@ from saccade_worker.lease import Lease
 log = logging.getLogger(__name__)
 
 _PARALLEL_UPLOADS = 4
+_RECORD_AGAIN_S = 1.0
+
+#: Records how an attempt ended and gives the job's new state; raises LeaseLost or Unavailable.
+Ending = Callable[[], JobState]
 
 
 def execute(host: Host, job_id: str) -> None:
@@ -58,8 +64,8 @@ def execute(host: Host, job_id: str) -> None:
         return
     log.info("%s (%s) attempt %d", job.id, job.kind, job.attempt)
     host.live.event(job.id, "state", {"state": JobState.RUNNING, "attempt": job.attempt})
-    with Lease(host.db, job) as lease, _scratch(host, job) as scratch, host.busy_with(lease):
-        state = _attempt(host, lease, scratch)
+    with Lease(host.db, job) as lease, host.busy_with(lease):
+        state = _record(lease, _attempt(host, lease))
     log.info("%s is %s", job.id, state or "another worker's now")
     if state is not None and state.final:
         host.live.event(job.id, "done", {"id": job.id, "state": state})
@@ -69,33 +75,41 @@ def execute(host: Host, job_id: str) -> None:
         host.publish(job)
 
 
-def _attempt(host: Host, lease: Lease, scratch: Path) -> JobState | None:
-    """Run once and record what came of it; the job's state then, or None where the lease was lost."""
+def _attempt(host: Host, lease: Lease) -> Ending:
+    """Run once; what is to be recorded of it."""
     job = lease.job
     try:
+        with _scratch(host, job) as scratch:
+            return _run(host, lease, scratch)
+    except Cancelled:
+        return partial(leases.cancelled, host.db, job.id, job.token)
+    except Drained:
+        return partial(leases.release, host.db, job)
+    except SaccadeError as error:
+        log.warning("%s: %s: %s", job.id, error.code, error.message)
+        return partial(leases.fail, host.db, job, error)
+    except OSError:
+        log.exception("%s: the worker's own disk", job.id)
+        return partial(leases.fail, host.db, job, StorageFailed("The worker's own disk failed or is full."))
+    except Exception:
+        log.exception("%s failed in the worker", job.id)
+        return partial(leases.fail, host.db, job, EngineFailed("The worker failed in a way that is not known."))
+
+
+def _record(lease: Lease, ending: Ending) -> JobState | None:
+    """Record how the attempt ended, for as long as the job is ours; its state then, or None where the lease is lost."""
+    while not lease.lost:
         try:
-            _run(host, lease, scratch)
-        except Cancelled:
-            leases.cancelled(host.db, job.id, job.token)
-            return JobState.CANCELLED
-        except Drained:
-            return leases.release(host.db, job)
+            return ending()
         except LeaseLost:
-            raise
-        except SaccadeError as error:
-            log.warning("%s: %s: %s", job.id, error.code, error.message)
-            return leases.fail(host.db, job, error)
-        except Exception:
-            log.exception("%s failed in the worker", job.id)
-            return leases.fail(host.db, job, EngineFailed("The worker failed in a way that is not known."))
-        else:
-            return JobState.SUCCEEDED
-    except (LeaseLost, Unavailable) as error:
-        log.warning("%s is given up: %s", job.id, error)  # the keeper takes it back when the lease ends
-        return None
+            break
+        except Unavailable as error:
+            log.warning("the end of %s is not recorded yet: %s", lease.job.id, error)
+            time.sleep(_RECORD_AGAIN_S)
+    return None
 
 
-def _run(host: Host, lease: Lease, scratch: Path) -> None:
+def _run(host: Host, lease: Lease, scratch: Path) -> Ending:
     job = lease.job
     kind = registry.get(job.kind)
     provenance = Provenance(
@@ -111,17 +125,18 @@ def _run(host: Host, lease: Lease, scratch: Path) -> None:
     lease.check()
     artifacts = _store(host, job, scratch / "artifacts")
     lease.check()
-    leases.succeed(
-        host.db,
-        job.id,
-        job.token,
-        result=result,
-        artifacts=artifacts,
-        provenance=provenance.model_dump(),
-        progress=lease.advance(1, 1, "done").model_dump(),
-    )
-    told = [{"name": a.name, "media_type": a.media_type, "bytes": a.bytes} for a in artifacts]
-    host.live.events(job.id, [("artifact", data) for data in told])
+
+    def succeed() -> JobState:
+        progress = lease.advance(1, 1, "done").model_dump()
+        made = provenance.model_dump()
+        state = leases.succeed(
+            host.db, job.id, job.token, result=result, artifacts=artifacts, provenance=made, progress=progress
+        )
+        told = [{"name": a.name, "media_type": a.media_type, "bytes": a.bytes} for a in artifacts]
+        host.live.events(job.id, [("artifact", data) for data in told])
+        return state
+
+    return succeed
 
 
 def _run_child(

@@ -51,6 +51,11 @@ class Lease:
             self._problem = LeaseLost("The records could not be reached for the length of a lease.")
         return self._problem
 
+    @property
+    def lost(self) -> bool:
+        """Whether another worker may have the job by now."""
+        return isinstance(self.problem(), LeaseLost)
+
     def check(self) -> None:
         """Raise what ``problem`` gives."""
         problem = self.problem()

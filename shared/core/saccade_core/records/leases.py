@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from saccade_core.errors import JobError, LeaseLost, SaccadeError, WorkerLost
+from saccade_core.errors import JobError, LeaseLost, SaccadeError, StorageFailed, Unavailable, WorkerLost
 from saccade_core.jobs import JobState
 from saccade_core.records.database import Database, now
 from saccade_core.records.requests import FIRST_PUBLISH_S, ended
@@ -23,6 +23,8 @@ from saccade_core.records.tables import ArtifactRow, AttemptRow, JobRow, PoolRow
 #: A lease ends this long after the last heartbeat; SQLite's writers can wait 6 s under load, so not shorter.
 LEASE_S = 60.0
 HEARTBEAT_S = 10.0
+#: Runs that an outage ended; with the pauses between them more than an hour.
+OUTAGE_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def succeed(
     artifacts: Sequence[StoredArtifact],
     provenance: dict[str, Any],
     progress: dict[str, Any],
-) -> None:
+) -> JobState:
     """Make the result and the artefacts the job's, at once. Raises LeaseLost: then the work is thrown away."""
     with db.write() as session:
         _end(
@@ -116,25 +118,31 @@ def succeed(
             ArtifactRow(job_id=job_id, name=a.name, media_type=a.media_type, bytes=a.bytes, sha256=a.sha256, key=a.key)
             for a in artifacts
         )
+        return JobState.SUCCEEDED
 
 
 def fail(db: Database, job: JobRow, error: SaccadeError) -> JobState:
     """Record a failed run: the job tries again where an attempt is left and can help, else it has failed.
 
+    An outage of the database or the object store is not the job's fault and costs it no attempt, up to OUTAGE_TRIES.
     Returns the job's new state. Raises LeaseLost.
     """
     problem = problem_of(error)
+    tries = (job.token + 1) // 2  # each claim and each requeueing raises the token
+    outage = isinstance(error, Unavailable | StorageFailed) and tries < OUTAGE_TRIES
     with db.write() as session:
         if _cancel_asked(session, job.id, job.token):
             _end(session, job.id, job.token, JobState.CANCELLED)
             return JobState.CANCELLED
-        if not error.retryable or job.attempt >= job.max_attempts:
+        if not outage and (not error.retryable or job.attempt >= job.max_attempts):
             _end(session, job.id, job.token, JobState.FAILED, error=problem)
             return JobState.FAILED
         if isinstance(error, WorkerLost):  # the job is seldom at fault: no pause
             _requeue(session, job.id, outcome="lost", problem=problem, **_queued_now())
             return JobState.QUEUED
-        later = {"state": JobState.WAITING, "run_at": now() + backoff_s(job.attempt), "publish_at": None}
+        later: dict[str, Any] = {"state": JobState.WAITING, "run_at": now() + backoff_s(tries), "publish_at": None}
+        if outage:
+            later["attempt"] = JobRow.attempt - 1
         _requeue(session, job.id, outcome="failed", problem=problem, **later)
         return JobState.WAITING
 
@@ -152,10 +160,11 @@ def release(db: Database, job: JobRow) -> JobState:
         return JobState.QUEUED
 
 
-def cancelled(db: Database, job_id: str, token: int) -> None:
+def cancelled(db: Database, job_id: str, token: int) -> JobState:
     """Record that the run stopped because the job was cancelled. Raises LeaseLost."""
     with db.write() as session:
         _end(session, job_id, token, JobState.CANCELLED)
+        return JobState.CANCELLED
 
 
 def backoff_s(attempt: int) -> float:

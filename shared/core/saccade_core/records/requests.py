@@ -146,7 +146,7 @@ def retry_job(db: Database, project: str, job_id: str) -> JobRow:
                 error=None,
                 progress=None,
                 cancel_requested=False,
-                max_attempts=JobRow.attempt + JobRow.max_attempts,
+                attempt=0,
                 queued_at=now(),
                 publish_at=now() + FIRST_PUBLISH_S,
                 publishes=0,
@@ -221,7 +221,7 @@ def _hold_files(session: Session, project: str, job_id: str, file_ids: Sequence[
     for first in range(0, len(file_ids), 500):
         some = file_ids[first : first + 500]
         query = select(FileRow.id).where(FileRow.id.in_(some), FileRow.project == project)
-        found = set(session.scalars(query.order_by(FileRow.id).with_for_update()))
+        found = set(session.scalars(query.order_by(FileRow.id).with_for_update(read=True)))
         for file_id in some:
             if file_id not in found:
                 raise UnknownReference(f"There is no file {file_id}.", field="inputs", received=file_id)

@@ -175,7 +175,13 @@ def test_retry_queues_an_ended_job_again(db: Database) -> None:
     held = claimed(db, job.id)
     leases.fail(db, held, UnreadableInput("bad"))
     again = retry_job(db, PROJECT, job.id)
-    assert (again.state, again.error, again.max_attempts, again.expires_at) == (JobState.QUEUED, None, 2, None)
+    assert (again.state, again.error, again.attempt, again.max_attempts, again.expires_at) == (
+        JobState.QUEUED,
+        None,
+        0,
+        1,
+        None,
+    )
     succeed(db, claimed(db, job.id))
     assert [a.outcome for a in list_attempts(db, job.id)] == ["failed", "succeeded"]
 
