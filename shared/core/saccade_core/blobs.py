@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import shutil
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
@@ -39,6 +38,10 @@ _PART = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,200}"
 _KEY = re.compile(rf"{_PART}(?:/{_PART})*")
 _KEY_LENGTH = 900  # S3 takes 1,024 bytes; the rest is for the bucket's prefix
 _CHUNK = 1 << 20
+
+T = TypeVar("T")
+Check = Callable[[], None]
+"""Called between chunks of a long transfer; raises to end it."""
 _PAGE = 1000  # what one S3 DeleteObjects takes, and ListObjectsV2 gives
 
 
@@ -69,6 +72,13 @@ def open_blobs(settings: BlobSettings) -> Blobs:
     )
 
 
+def _checked(chunks: Iterator[T], check: Check | None) -> Iterator[T]:
+    for chunk in chunks:
+        if check is not None:
+            check()
+        yield chunk
+
+
 def check_key(key: str) -> str:
     """``key`` itself; errors.InvalidRequest unless it is relative and of plain names (letters, digits, ``._-``)."""
     if len(key) > _KEY_LENGTH or not _KEY.fullmatch(key):
@@ -97,13 +107,14 @@ class Blobs:
 
     # Writing ------------------------------------------------------------------------------------------
 
-    def put_file(self, key: str, path: Path, media_type: str) -> Stored:
+    def put_file(self, key: str, path: Path, media_type: str, *, check: Check | None = None) -> Stored:
         """Store a file (streamed; in parts when it is large) and return what was read of it.
 
-        ``media_type`` is kept by an S3 store; a local folder has no place for it. OSError: ``path`` is unreadable.
+        ``check`` is called between chunks and ends the work by raising; nothing is left then. ``media_type`` is kept
+        by an S3 store; a local folder has no place for it. OSError: ``path`` is unreadable.
         """
         with path.open("rb") as file:
-            return self._put(key, iter(lambda: file.read(_CHUNK), b""), media_type)
+            return self._put(key, _checked(iter(lambda: file.read(_CHUNK), b""), check), media_type)
 
     def put_bytes(self, key: str, data: bytes, media_type: str) -> Stored:
         """Store a few bytes."""
@@ -144,21 +155,15 @@ class Blobs:
 
     # Reading ------------------------------------------------------------------------------------------
 
-    def get_file(self, key: str, path: Path) -> None:
-        """Copy an object to a new local file, streamed.
+    def get_file(self, key: str, path: Path, *, check: Check | None = None) -> None:
+        """Copy an object to a new local file, streamed; ``check`` is called between chunks and ends it by raising.
 
-        A local store copies too (in the kernel): a hard link would let a runner write into the stored object.
+        A local store copies too: a hard link would let a runner write into the stored object.
         """
         check_key(key)
-        if self._root is not None:
-            with failing("give", key):
-                shutil.copyfile(self._root / "objects" / key, path)
-            return
-        with failing("give", key):
-            chunks = obstore.get(self._store, key).stream(min_chunk_size=_CHUNK)
-            with path.open("wb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
+        with failing("give", key), path.open("wb") as file:
+            for chunk in _checked(iter(obstore.get(self._store, key).stream(min_chunk_size=_CHUNK)), check):
+                file.write(chunk)
 
     def get_range(self, key: str, start: int, end: int) -> bytes:
         """The bytes from ``start`` up to ``end`` (exclusive), in memory."""
@@ -245,10 +250,13 @@ class Blobs:
             for key in keys:
                 remove_file(self._root, key)
 
+    def remove_stale_parts(self, older_than_s: float) -> int:
+        """Remove what killed processes left half written in a local store; how many files."""
+        with failing("delete", "tmp"):
+            return remove_stale_parts(self._root, older_than_s) if self._root is not None else 0
+
     def check(self) -> None:
         """Contract check at a process's start; errors.Unavailable or errors.StorageFailed says what failed."""
-        if self._root is not None:
-            remove_stale_parts(self._root)
         check_contract(self)
 
 

@@ -6,12 +6,8 @@ One process consumes with Celery's ``solo`` pool and keeps one child that runs t
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
 import socket
-import time
-from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
@@ -21,8 +17,6 @@ from saccade_core.queue import TASK, celery_app
 from saccade_worker.execute import execute
 from saccade_worker.host import Host
 from saccade_worker.settings import WorkerSettings
-
-_OLD_SCRATCH_S = 24 * 3600
 
 
 def queues_of(pool: Pool, *, train: bool) -> str:
@@ -35,7 +29,6 @@ def run_worker(settings: WorkerSettings, pool: Pool, *, train: bool, name: str) 
     queues = queues_of(pool, train=train)
     worker_id = f"{name}@{socket.gethostname()}:{os.getpid()}"
     host = Host(settings, pool=pool, queues=queues, worker_id=worker_id)
-    _remove_old_scratch(settings.scratch_dir)
     app = _app_for(host)
     host.start()
     try:
@@ -58,15 +51,3 @@ def _app_for(host: Host) -> Celery:
 
     del run_job, drain
     return app
-
-
-def _remove_old_scratch(folder: Path) -> None:
-    """Remove what killed workers left behind."""
-    if not folder.is_dir():
-        return
-    for entry in folder.iterdir():
-        try:
-            if time.time() - entry.stat().st_mtime > _OLD_SCRATCH_S:
-                shutil.rmtree(entry)
-        except OSError as error:
-            logging.getLogger(__name__).info("scratch: %s", error)

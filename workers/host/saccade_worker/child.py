@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -32,8 +33,12 @@ _MEMORY_EVERY_S = 0.5
 _LOOK_EVERY_S = 5.0
 #: One thread per process is the fastest on the CPU, side by side (docs/decisions/0004-one-thread-per-process.md).
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS"), "1")
-#: What of the worker's environment the child may see of our own settings.
-_OWN_SETTINGS = ("SACCADE_ASSETS_MIRROR", "SACCADE_CACHE_DIR", "SACCADE_PAGE_PARALLEL")
+#: The child reads hostile files and needs no secret: of the worker's environment it sees these, and nothing else.
+_PASSED = re.compile(
+    r"PATH|HOME|USER|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w+|XDG_CACHE_HOME|TESSDATA_PREFIX"
+    r"|CUDA_\w+|NVIDIA_\w+|SACCADE_ASSETS_MIRROR|SACCADE_CACHE_DIR|SACCADE_PAGE_PARALLEL"
+)
+_LAST_WORDS = ("result", "error")
 
 
 class Drained(Exception):
@@ -63,11 +68,14 @@ class Watch:
 class Child:
     """A process that runs runners. It is started when needed and replaced when it dies or is killed."""
 
-    def __init__(self, device: str = "cpu", idle_memory_mb: int = 3072) -> None:
+    def __init__(self, device: str = "cpu", idle_memory_mb: int = 3072, passed: Collection[str] = ()) -> None:
+        """``passed`` names further variables of the environment that the process may see."""
         self._device = device
+        self._passed = passed
         self._idle_memory_mb = idle_memory_mb
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._busy = False
         self._look_at = 0.0
 
     @property
@@ -84,7 +92,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "saccade_worker.runner_process", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
-            env=_child_environment(),
+            env=_child_environment(self._passed),
             start_new_session=True,
         )
         theirs.close()
@@ -94,10 +102,13 @@ class Child:
         """The runner's result as JSON. Raises the runner's error; what ``stop_reason`` gives;
         TimeLimitExceeded, MemoryLimitExceeded; WorkerLost when the process died."""
         self.start()
+        self._busy = True
         try:
             self._send({"type": "run", "kind": task.kind, "params": task.params, **_request(task, self._device)})
             return self._follow(task, watch)
         finally:
+            if self._busy:  # it still runs this job: what it will answer must never be taken for another's
+                self.kill()
             self._renew_if_fat()
 
     def kill(self) -> None:
@@ -165,8 +176,10 @@ class Child:
         try:
             assert self._pipe is not None  # noqa: S101 - start() made it
             if self._pipe.poll(_TICK_S):
-                return json.loads(self._pipe.recv_bytes())
-        except (EOFError, OSError, ValueError):
+                message: dict[str, Any] = json.loads(self._pipe.recv_bytes())
+                self._busy = message["type"] not in _LAST_WORDS
+                return message
+        except (EOFError, OSError, ValueError, LookupError, TypeError):
             raise self._lost() from None
         if self.pid is None and not self._pipe.poll():  # a process that it forked may hold the pipe open
             raise self._lost()
@@ -213,7 +226,6 @@ def _request(task: Task, device: str) -> dict[str, Any]:
     return {"root": str(task.root), "device": device, "inputs": files}
 
 
-def _child_environment() -> dict[str, str]:
-    """The worker's environment without our settings: the child reads hostile files, and needs no secret."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("SACCADE_") or k in _OWN_SETTINGS}
+def _child_environment(passed: Collection[str]) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if _PASSED.fullmatch(k) or k in passed}
     return {**kept, **_ONE_THREAD}

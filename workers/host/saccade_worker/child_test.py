@@ -17,6 +17,7 @@ from saccade_core.errors import (
     Cancelled,
     EngineFailed,
     MemoryLimitExceeded,
+    StorageFailed,
     TimeLimitExceeded,
     UnreadableInput,
     WorkerLost,
@@ -207,11 +208,36 @@ def test_the_process_sees_no_secret(child: Child, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("SACCADE_DATABASE_URL", "postgresql://user:hidden@host/name")
     monkeypatch.setenv("SACCADE_S3_SECRET_ACCESS_KEY", "hidden")
     monkeypatch.setenv("SACCADE_CONFIG", "hidden.toml")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
+    monkeypatch.setenv("PGPASSWORD", "hidden")
     text = child.run(_task(tmp_path, mode="environment"), Told().watch())["text"]
     seen = json.loads(text)
     assert "hidden" not in text
     assert seen["OMP_THREAD_LIMIT"] == "1"
     assert seen["PYTHONPATH"]
+
+
+def test_the_process_sees_what_it_is_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LICENCE_OF_A_PLUGIN", "seen")
+    child = Child(passed=["LICENCE_OF_A_PLUGIN"])
+    try:
+        text = child.run(_task(tmp_path, mode="environment"), Told().watch())["text"]
+    finally:
+        child.kill()
+    assert json.loads(text)["LICENCE_OF_A_PLUGIN"] == "seen"
+
+
+def test_a_run_that_ended_badly_here_never_answers_for_the_next(child: Child, tmp_path: Path) -> None:
+    """The worker's own failure between two messages must not leave the first job running in the child."""
+
+    def broken(message: dict[str, Any]) -> None:
+        raise StorageFailed(f"no room for {message['type']}")
+
+    first = _task(tmp_path / "first", mode="sleep", seconds=0.5, steps=5, text="SECRET of another project")
+    with pytest.raises(StorageFailed):
+        child.run(first, Watch(broken, lambda: None))
+    second = child.run(_task(tmp_path / "second", text="mine"), Told().watch())
+    assert second["text"] == "mine"
 
 
 def test_the_process_ends_with_a_killed_worker() -> None:

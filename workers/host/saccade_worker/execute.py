@@ -9,21 +9,17 @@ import hashlib
 import json
 import logging
 import mimetypes
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from saccade_core.blobs import Check
 from saccade_core.errors import (
     Cancelled,
-    DeadlineExceeded,
     EngineFailed,
     InputTooLarge,
     LeaseLost,
@@ -79,7 +75,7 @@ def _attempt(host: Host, lease: Lease) -> Ending:
     """Run once; what is to be recorded of it."""
     job = lease.job
     try:
-        with _scratch(host, job) as scratch:
+        with host.scratch.for_job(job.id) as scratch:
             return _run(host, lease, scratch)
     except Cancelled:
         return partial(leases.cancelled, host.db, job.id, job.token)
@@ -117,14 +113,19 @@ def _run(host: Host, lease: Lease, scratch: Path) -> Ending:
         params_digest=_digest(job.params),
         device=host.device,
     )
+
+    def check() -> None:
+        reason = _stop_reason(host, lease)
+        if reason is not None:
+            raise reason
+
     lease.advance(0, 1, "fetching inputs")
-    inputs = Fetcher(host.settings, host.db, host.blobs, lease.check).fetch_all(job, kind, scratch / "inputs")
+    inputs = Fetcher(host.settings, host.db, host.blobs, check).fetch_all(job, kind, scratch / "inputs")
     provenance.input_sha256 = {f.field.removeprefix("inputs."): f.sha256 for files in inputs.values() for f in files}
     _fetch_checkpoints(host, job, scratch)
     result = _run_child(host, lease, kind, inputs=inputs, scratch=scratch, provenance=provenance)
-    lease.check()
-    artifacts = _store(host, job, scratch / "artifacts")
-    lease.check()
+    artifacts = _store(host, job, scratch / "artifacts", check)
+    check()
 
     def succeed() -> JobState:
         progress = lease.advance(1, 1, "done").model_dump()
@@ -139,13 +140,15 @@ def _run(host: Host, lease: Lease, scratch: Path) -> Ending:
     return succeed
 
 
+def _stop_reason(host: Host, lease: Lease) -> Exception | None:
+    """Why the attempt should stop now: the lease's reason, or the worker's own stop."""
+    return lease.problem() or (Drained() if host.drained() else None)
+
+
 def _run_child(
     host: Host, lease: Lease, kind: Kind, *, inputs: dict[str, list[InputFile]], scratch: Path, provenance: Provenance
 ) -> dict[str, Any]:
     job = lease.job
-    # Both times are of the database's clock, so this host's may be wrong.
-    ends_in = float("inf") if job.deadline_at is None else job.deadline_at - (job.started_at or 0.0)
-    deadline = time.monotonic() + ends_in
 
     def tell(message: dict[str, Any]) -> None:
         match message.pop("type"):
@@ -160,23 +163,18 @@ def _run_child(
             case other:
                 log.warning("the child said %r", other)
 
-    def stop_reason() -> Exception | None:
-        if time.monotonic() > deadline:
-            return DeadlineExceeded("The job did not end within its deadline.")
-        return lease.problem() or (Drained() if host.drained() else None)
-
     task = Task(kind.name, inputs, job.params, scratch, kind.time_limit_s, kind.memory_mb)
-    return _clean(host, host.child.run(task, Watch(tell, stop_reason)))
+    return _clean(host, host.child.run(task, Watch(tell, partial(_stop_reason, host, lease))))
 
 
-def _store(host: Host, job: JobRow, folder: Path) -> list[StoredArtifact]:
+def _store(host: Host, job: JobRow, folder: Path, check: Check) -> list[StoredArtifact]:
     """Put what the runner wrote under this attempt's own prefix, where no other attempt writes."""
 
     def put(path: Path) -> StoredArtifact:
         name = path.relative_to(folder).as_posix()
         media_type = _media_type(name)
         key = f"jobs/{job.id}/{job.token}/{name}"
-        stored = host.blobs.put_file(key, path, media_type)
+        stored = host.blobs.put_file(key, path, media_type, check=check)
         return StoredArtifact(name, media_type, stored.bytes, stored.sha256, key)
 
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
@@ -231,17 +229,6 @@ def _without_nul(value: Any) -> Any:
             return {key: _without_nul(item) for key, item in value.items()}
         case _:
             return value
-
-
-@contextmanager
-def _scratch(host: Host, job: JobRow) -> Generator[Path]:
-    host.settings.scratch_dir.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{job.id}-{os.getpid()}-", dir=host.settings.scratch_dir)).resolve()
-    (folder / "artifacts").mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _digest(params: dict[str, Any]) -> str:

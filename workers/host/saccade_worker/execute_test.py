@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from saccade_core.blobs import Blobs
+from saccade_core.errors import StorageFailed, Unavailable
 from saccade_core.jobs import JobState
 from saccade_core.live import events_key
 from saccade_core.queue import connect
@@ -52,7 +55,7 @@ def _eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_job_succeeds_with_its_artifacts(host: Host, tmp_path: Path) -> None:
+def test_a_job_succeeds_with_its_artifacts(host: Host) -> None:
     found = run_probe(host, params={"text": "hello"})
     row = found.row
     assert row.state == JobState.SUCCEEDED
@@ -67,7 +70,7 @@ def test_a_job_succeeds_with_its_artifacts(host: Host, tmp_path: Path) -> None:
     assert artifact.sha256 == hashlib.sha256(b"hello").hexdigest()
     assert artifact.key == f"jobs/{row.id}/1/echo.txt"
     assert host.blobs.get_range(artifact.key, 0, 5) == b"hello"
-    assert list((tmp_path / "scratch").iterdir()) == []
+    assert [path.name for path in host.scratch.path.iterdir()] == ["lock"]
 
 
 def test_what_happens_is_told_live(host: Host) -> None:
@@ -187,7 +190,7 @@ def test_a_draining_worker_ends_a_short_job(host: Host) -> None:
 @pytest.mark.parametrize("mode", ["hang", "sleep"])
 @pytest.mark.parametrize("way", ["redis", "heartbeat"])
 def test_a_running_job_is_cancelled(host: Host, mode: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(leases, "HEARTBEAT_S", 0.2 if way == "heartbeat" else 60.0)
     job = accepted(host.db, params={"mode": mode, "seconds": 60, "steps": 600})
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(execute, host, job.id)
@@ -246,3 +249,69 @@ def test_the_worker_is_on_record_while_it_works(host: Host) -> None:
         _eventually(lambda: [w.state for w in list_workers(host.db)] == ["draining"])
     finally:
         thread.join(30)
+
+
+@pytest.mark.parametrize("ending", ["deadline", "cancel"])
+def test_deadline_and_cancel_reach_a_long_transfer(host: Host, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    def endless(*_: Any, check: Callable[[], None], **__: Any) -> None:
+        for _ in range(400):
+            time.sleep(0.05)
+            check()
+
+    source = run_probe(host, params={"text": "made before"}).row
+    monkeypatch.setattr(Blobs, "get_file", endless)
+    job = accepted(
+        host.db,
+        params={"mode": "echo"},
+        inputs={"file": f"{source.id}/echo.txt"},
+        **({"deadline_s": 0.5} if ending == "deadline" else {}),
+    )
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(execute, host, job.id)
+        _eventually(lambda: record(host.db, job.id).state == JobState.RUNNING)
+        if ending == "cancel":
+            cancel_job(host.db, PROJECT, job.id)
+            host.live.cancel(job.id)
+        running.result(10)
+    row = record(host.db, job.id)
+    assert row.state == (JobState.CANCELLED if ending == "cancel" else JobState.FAILED)
+    assert row.error is None if ending == "cancel" else row.error is not None
+
+
+def test_an_outage_of_the_store_costs_no_attempt(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise StorageFailed("The object store is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Blobs, "put_file", away)
+        job = accepted(host.db, params={"mode": "echo", "text": "kept"}, max_attempts=1)
+        execute(host, job.id)
+    row = get_job(host.db, PROJECT, job.id).row
+    assert (row.state, row.attempt) == (JobState.WAITING, 0)
+    alter(host.db, job.id, run_at=0.0)
+    repair.wake_due(host.db)
+    execute(host, job.id)
+    assert get_job(host.db, PROJECT, job.id).row.state == JobState.SUCCEEDED
+
+
+def test_an_end_that_cannot_be_recorded_at_once_is_recorded_later(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    succeed, failures = leases.succeed, iter([Unavailable("away"), Unavailable("away")])
+
+    def shaky(*args: Any, **named: Any) -> JobState:
+        for failure in failures:
+            raise failure
+        return succeed(*args, **named)
+
+    monkeypatch.setattr(leases, "succeed", shaky)
+    found = run_probe(host)
+    assert (found.row.state, found.row.attempt) == (JobState.SUCCEEDED, 1)
+
+
+def test_a_full_disk_of_the_worker_is_told_and_costs_no_attempt(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("saccade_worker.scratch.tempfile.mkdtemp", full)
+    row = run_probe(host).row
+    assert (row.state, row.attempt) == (JobState.WAITING, 0)
+    assert row.error is not None and row.error["code"] == "storage_failed"

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 
+import obstore
 import pytest
 
 from saccade_core.ids import new_id
+from saccade_core.jobs import JobState
 from saccade_core.records.files import add_file
+from saccade_core.s3 import bucket_and_prefix, s3_store
+from saccade_core.settings import BlobSettings
 from saccade_worker.host import Host
+from saccade_worker.settings import WorkerSettings
 from servers.records import PROJECT, alter
 from servers.running import problem_of, run_probe
 
@@ -93,3 +98,34 @@ def test_a_file_of_another_type_is_refused(host: Host) -> None:
     file_id = _upload(host, b"%PDF-1.7", "application/pdf")
     problem = problem_of(run_probe(host, inputs={"file": file_id}))
     assert (problem["code"], problem["field"]) == ("unsupported_media_type", "inputs.file")
+
+
+def test_an_object_of_an_allowed_bucket_whatever_its_key(
+    worker_settings: WorkerSettings, s3_settings: BlobSettings, probe: None
+) -> None:
+    del probe
+    bucket, _ = bucket_and_prefix(s3_settings)
+    obstore.put(s3_store(s3_settings), "scans 2026/Müller + Söhne (1).txt", b"from a bucket")
+    changes = s3_settings.model_dump() | {"blobs_url": worker_settings.blobs_url, "fetch_buckets": [bucket]}
+    host = Host(worker_settings.model_copy(update=changes), pool="cpu", queues="cpu", worker_id="s3")
+    host.start()
+    try:
+        found = run_probe(host, inputs={"file": f"s3://{bucket}/scans 2026/Müller + Söhne (1).txt"})
+        assert found.row.result == {"text": "from a bucket", "resumed_at": 0}, found.row.error
+        gone = run_probe(host, inputs={"file": f"s3://{bucket}/not there"})
+        assert problem_of(gone)["code"] == "unreadable_input"
+    finally:
+        host.close()
+
+
+def test_all_inputs_together_have_a_limit(worker_settings: WorkerSettings, probe: None) -> None:
+    del probe
+    settings = worker_settings.model_copy(update={"max_input_bytes": 10})
+    host = Host(settings, pool="cpu", queues="cpu", worker_id="small")
+    host.start()
+    try:
+        file_id = _upload(host, b"eleven byte")
+        assert problem_of(run_probe(host, inputs={"file": file_id}))["code"] == "input_too_large"
+        assert run_probe(host, inputs={"file": _upload(host, b"ten bytes!")}).row.state == JobState.SUCCEEDED
+    finally:
+        host.close()

@@ -19,6 +19,7 @@ from saccade_core.records.database import Database
 from saccade_core.records.tables import JobRow, WorkerRow
 from saccade_worker.child import Child
 from saccade_worker.lease import Lease
+from saccade_worker.scratch import Scratch
 from saccade_worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ class Host:
         self.blobs: Blobs = open_blobs(settings)
         self.queue = Queue(settings.redis_url)
         self.live = BackgroundLive(settings.redis_url)
-        self.child = Child(self.device, settings.idle_memory_mb)
+        self.child = Child(self.device, settings.idle_memory_mb, settings.child_env)
+        self.scratch = Scratch(settings.scratch_dir)
         self._pool, self._queues = pool, queues
         self._started = time.time()
         self._lease: Lease | None = None
@@ -85,6 +87,7 @@ class Host:
         self._report_now.set()
         self._cancels.stop()
         self.child.kill()
+        self.scratch.close()
         try:
             fleet.remove_worker(self.db, self.worker_id)
         except SaccadeError as error:
@@ -96,7 +99,7 @@ class Host:
     def _on_cancel(self, job_id: str) -> None:
         lease = self._lease
         if lease is not None and lease.job.id == job_id:
-            lease.cancel()
+            lease.look_now()
 
     def _report(self) -> None:
         while not self._closed:
@@ -118,5 +121,7 @@ class Host:
                 fleet.report_worker(self.db, row)
             except SaccadeError as error:
                 log.warning("report: %s", error)
+            except Exception:  # the thread must live as long as the worker
+                log.exception("report")
             self._report_now.wait(_REPORT_EVERY_S)
             self._report_now.clear()

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from saccade_core.errors import Cancelled, LeaseLost, Unavailable
+from saccade_core.errors import Cancelled, DeadlineExceeded, LeaseLost, Unavailable
 from saccade_core.jobs import Progress
 from saccade_core.records import leases
 from saccade_core.records.database import Database
@@ -30,8 +30,12 @@ class Lease:
         self._started = time.monotonic()
         self._kept_at = self._started
         self._problem: Exception | None = None
+        # Both times are of the database's clock, so this host's may be wrong.
+        left = float("inf") if job.deadline_at is None else job.deadline_at - (job.started_at or 0.0)
+        self._deadline = self._started + left
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{job.id}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -42,13 +46,16 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
+        self._hurry.set()
         self._wake.set()
         self._thread.join()
 
     def problem(self) -> Exception | None:
-        """Why the run should stop now: Cancelled, LeaseLost, or None."""
-        if self._problem is None and time.monotonic() - self._kept_at > leases.LEASE_S:
+        """Why the run should stop now: Cancelled, DeadlineExceeded, LeaseLost, or None."""
+        if not isinstance(self._problem, LeaseLost) and time.monotonic() - self._kept_at > leases.LEASE_S:
             self._problem = LeaseLost("The records could not be reached for the length of a lease.")
+        if self._problem is None and time.monotonic() > self._deadline:
+            self._problem = DeadlineExceeded("The job did not end within its deadline.")
         return self._problem
 
     @property
@@ -56,15 +63,10 @@ class Lease:
         """Whether another worker may have the job by now."""
         return isinstance(self.problem(), LeaseLost)
 
-    def check(self) -> None:
-        """Raise what ``problem`` gives."""
-        problem = self.problem()
-        if problem is not None:
-            raise problem
-
-    def cancel(self) -> None:
-        """The job's cancellation came over the quick way."""
-        self._problem = self._problem or Cancelled("The job was cancelled.")
+    def look_now(self) -> None:
+        """Ask the record at once: the quick way told that the job may be cancelled."""
+        self._hurry.set()
+        self._wake.set()
 
     def advance(self, done: float, total: float, stage: str) -> Progress:
         """Note how far the run is; the record follows within a second."""
@@ -79,10 +81,11 @@ class Lease:
         told: Progress | None = None
         while not self._stop.is_set():
             self._wake.wait(leases.HEARTBEAT_S)
-            self._stop.wait(max(0.0, self._kept_at + _PROGRESS_EVERY_S - time.monotonic()))
+            self._hurry.wait(max(0.0, self._kept_at + _PROGRESS_EVERY_S - time.monotonic()))
             if self._stop.is_set():
                 return
             self._wake.clear()
+            self._hurry.clear()
             fresh = self.progress if self.progress is not told else None
             told = self.progress
             self._beat(fresh.model_dump() if fresh else None)
@@ -91,10 +94,13 @@ class Lease:
         asked_at = time.monotonic()
         try:
             if leases.heartbeat(self._db, self.job.id, self.job.token, progress):
-                self.cancel()
+                self._problem = self._problem or Cancelled("The job was cancelled.")
             self._kept_at = asked_at
         except LeaseLost as error:
             self._problem = error
         except Unavailable as error:
             log.warning("heartbeat of %s: %s", self.job.id, error)
+            self._stop.wait(1.0)
+        except Exception:  # the thread must live as long as the lease
+            log.exception("heartbeat of %s", self.job.id)
             self._stop.wait(1.0)

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -45,7 +44,6 @@ class PipeContext:
     pipe: Connection
     root: Path
     device: str
-    models_dir: Path | None = None
     _told_at: float = field(default=0.0, init=False)
     _stage: str = field(default="", init=False)
 
@@ -131,7 +129,7 @@ def _run_one(pipe: Connection, request: dict[str, Any]) -> None:
     except Exception as error:
         log.exception("runner of %s failed", request["kind"])
         message = f"The {request['kind']} runner failed in a way that is not known: {type(error).__name__}."
-        context.tell("error", **describe(EngineFailed(message)), trace=traceback.format_exc())
+        context.tell("error", **describe(EngineFailed(message)))
 
 
 def _input_file(item: dict[str, str]) -> InputFile:
