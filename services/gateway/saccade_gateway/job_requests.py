@@ -9,14 +9,31 @@ from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, create_model
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
+from saccade_core.errors import InvalidRequest
 from saccade_core.jobs import Priority
 from saccade_core.kind import Input
 from saccade_core.media_types import HEAD_BYTES, media_type_of
 from saccade_kinds import registry
 
 _TEN_YEARS_S = 315_360_000.0
+_ERRORS_TOLD = 5_000
 
 Seconds = Annotated[float, Field(gt=0, le=_TEN_YEARS_S, allow_inf_nan=False)]
 LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
@@ -68,11 +85,38 @@ def inputs_model_of(name: str) -> type[BaseModel]:
 
 
 def any_request() -> Any:
-    """The union of all request models, as an annotation for the route."""
+    """The union of all request models."""
     models = [model_of(name) for name in registry.kinds()]
     if len(models) == 1:
         return models[0]
     return Annotated[reduce(or_, cast("list[Any]", models)), Field(discriminator="kind")]
+
+
+class AnyRequest:
+    """A request's JSON as it came, documented as the union of all request models.
+
+    ``validated`` is for ``submit`` to call: FastAPI would validate on the event loop.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.any_schema()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(_adapter().core_schema)
+
+
+def validated(body: Any) -> JobRequest:
+    """The request that ``body`` holds; RequestValidationError, as from FastAPI itself, where it breaks a rule."""
+    try:
+        return _adapter().validate_python(body)
+    except ValidationError as error:
+        count = error.error_count()
+        if count > _ERRORS_TOLD:  # making a dict of each would take seconds
+            raise InvalidRequest(f"The request breaks its rules in {count:,} places.", field="body") from None
+        errors = error.errors(include_url=False)
+    raise RequestValidationError([{**told, "loc": ("body", *told["loc"])} for told in errors])
 
 
 def examples() -> dict[str, Any]:
@@ -89,6 +133,11 @@ def sample_of(name: str) -> Mapping[str, Any]:
         uris = [_data_uri(file.name, file.read_bytes()) for file in files]
         inputs[key] = uris if kind.inputs[key].many else uris[0]
     return {"kind": name, "inputs": inputs, "params": dict(sample.params)}
+
+
+@cache
+def _adapter() -> TypeAdapter[JobRequest]:
+    return TypeAdapter(any_request())
 
 
 def _input_field(given: Input) -> tuple[Any, Any]:

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from saccade_core.errors import InvalidRequest, NotFound, UnknownReference, UnsupportedMediaType
+from saccade_core.errors import UnknownReference, UnsupportedMediaType
 from saccade_core.jobs import queue_name
 from saccade_core.kind import Kind, Pool
 from saccade_core.records import files, fleet, requests
 from saccade_core.records.database import Database
 from saccade_core.records.tables import JobRow
-from saccade_gateway.job_requests import JobRequest
+from saccade_gateway.job_requests import JobRequest, validated
+from saccade_gateway.json_check import check_json
 from saccade_gateway.references import Reference, parse
 from saccade_kinds import registry
 
-_DEEPEST = 64
 
+def submit(db: Database, project: str, body: Any, idempotency_key: str | None) -> tuple[JobRow, bool]:
+    """Record the job that ``body``, a request's JSON, asks for; False as second value where its idempotency key had
+    done so before, whatever has become of its files since.
 
-def submit(
-    db: Database, project: str, body: Mapping[str, Any], asked: JobRequest, idempotency_key: str | None
-) -> tuple[JobRow, bool]:
-    """Record the job that ``asked`` describes; False as second value where its idempotency key had done so before.
-
-    ``body`` is the JSON that ``asked`` was read from. Raises UnknownReference, UnsupportedMediaType, TooLarge,
-    InvalidRequest and IdempotencyConflict.
+    Raises RequestValidationError, UnknownReference, UnsupportedMediaType, TooLarge, InvalidRequest and
+    IdempotencyConflict.
     """
+    check_json(body)
+    request_digest = digest(body)
+    if idempotency_key is not None:
+        earlier = requests.earlier(db, project, idempotency_key, request_digest)
+        if earlier is not None:
+            return earlier, False
+    asked = validated(body)
     kind = registry.get(body["kind"])
     inputs: dict[str, Any] = _part(asked, "inputs").model_dump(exclude_none=True)
     references = list(_references(inputs))
@@ -49,8 +53,9 @@ def submit(
             params=_part(asked, "params").model_dump(mode="json"),
             labels=dict(asked.labels),
             max_attempts=asked.max_attempts,
-            request_digest=digest(body),
+            request_digest=request_digest,
             file_ids=[reference.file_id for reference in references if reference.form == "file"],
+            job_ids=[reference.job_id for reference in references if reference.form == "artifact"],
             idempotency_key=idempotency_key,
             run_at=_later(asked),
             deadline_s=asked.deadline_s,
@@ -59,35 +64,9 @@ def submit(
     )
 
 
-def digest(body: Mapping[str, Any]) -> str:
+def digest(body: Any) -> str:
     """sha256 of the request, the same for any order of its keys."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def check_storable(body: Any) -> None:
-    """Refuse JSON that no database takes: NUL and half characters, infinite numbers, or nested without end."""
-    waiting: list[tuple[str, Any, int]] = [("", body, 0)]
-    while waiting:
-        field, value, depth = waiting.pop()
-        if depth > _DEEPEST:
-            raise InvalidRequest(f"JSON may be nested {_DEEPEST} deep.", field=field[:200])
-        if isinstance(value, dict):
-            for key, item in value.items():
-                _check_text(field, key)
-                waiting.append((f"{field}.{key}".removeprefix("."), item, depth + 1))
-        elif isinstance(value, list):
-            waiting += [(f"{field}[{i}]", item, depth + 1) for i, item in enumerate(value)]
-        elif isinstance(value, str):
-            _check_text(field, value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise InvalidRequest("A number must be finite.", field=field, received=str(value))
-
-
-def _check_text(field: str, text: str) -> None:
-    if "\x00" in text:
-        raise InvalidRequest("Text may not hold a NUL character.", field=field, received=text)
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidRequest("Text may not hold half a surrogate pair.", field=field, received=text)
 
 
 def _part(asked: JobRequest, name: str) -> BaseModel:
@@ -117,25 +96,20 @@ def _check(db: Database, project: str, kind: Kind, references: list[Reference]) 
 
 def _media_types(db: Database, project: str, references: Iterable[Reference]) -> Iterator[tuple[Reference, str]]:
     file_ids = sorted({reference.file_id for reference in references if reference.form == "file"})
+    of_jobs = sorted({(reference.job_id, reference.name) for reference in references if reference.form == "artifact"})
     found = files.find_files(db, project, file_ids) if file_ids else {}
+    artifacts = requests.find_artifacts(db, project, of_jobs) if of_jobs else {}
     for reference in references:
         if reference.form == "file":
-            if reference.file_id not in found:
-                raise UnknownReference(f"There is no {reference.text}.", field=reference.field, received=reference.text)
-            yield reference, found[reference.file_id].media_type
+            row = found.get(reference.file_id)
         elif reference.form == "artifact":
-            yield reference, _artifact_type(db, project, reference)
+            row = artifacts.get((reference.job_id, reference.name))
         else:
             yield reference, reference.media_type
-
-
-def _artifact_type(db: Database, project: str, reference: Reference) -> str:
-    try:
-        return requests.get_artifact(db, project, reference.job_id, reference.name).media_type
-    except NotFound:
-        raise UnknownReference(
-            f"There is no {reference.text}.", field=reference.field, received=reference.text
-        ) from None
+            continue
+        if row is None:
+            raise UnknownReference(f"There is no {reference.text}.", field=reference.field, received=reference.text)
+        yield reference, row.media_type
 
 
 def _choose_pool(db: Database, kind: Kind) -> Pool:

@@ -1,7 +1,8 @@
 """The only process that repairs: what a crash left undone anywhere is found in the records and done here.
 
 Any number of keepers may run; the one with the database lock works. Each duty reads and writes the records in
-transactions of its own, so a keeper that is killed at any point leaves nothing half done.
+transactions of its own, so a keeper that is killed at any point leaves nothing half done. Its loop asks only the
+database and Redis; what concerns the object store is done by a thread beside it (saccade_keeper.cleaning).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from saccade_core.live import Live
 from saccade_core.queue import Queue
 from saccade_core.records import fleet, repair
 from saccade_core.records.database import Database
+from saccade_keeper.cleaning import Cleaner
 from saccade_keeper.settings import KeeperSettings
-from saccade_keeper.sweep import remove_forgotten
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ T = TypeVar("T")
 _LOCK_S = 10.0
 _PUBLISH_AT_ONCE = 500
 _TIDY_EVERY_S = 5.0
+#: A stop waits this long for the step that the cleaning is in, which may be killed as well.
+_STOP_S = 5.0
 
 
 class Keeper:
@@ -41,24 +44,36 @@ class Keeper:
         self._settings = settings
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._db = Database(settings.database_url)
-        self._blobs = open_blobs(settings)
         self._queue = Queue(settings.redis_url)
         self._live = Live(settings.redis_url)
+        self._leading = threading.Event()
         self._next_tidy = 0.0
-        self._next_sweep = time.monotonic() + 60.0  # not in the rush of a start
+        self.cleaner = Cleaner(
+            self._db,
+            open_blobs(settings),
+            self._live,
+            leads=self._leading.is_set,
+            sweep_s=settings.keeper_sweep_s,
+            orphan_age_s=settings.orphan_age_s,
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
         log.info("keeper %s", self._name)
+        cleaning = threading.Thread(target=self.cleaner.run, args=(stop,), name="cleaner", daemon=True)
+        cleaning.start()
         while not stop.is_set():
             self.step()
             stop.wait(self._settings.keeper_period_s)
-        self._attempt(lambda: repair.take_lock(self._db, "keeper", self._name, 0.0))  # let another one in at once
+        cleaning.join(_STOP_S)
+        self._attempt(lambda: repair.release_lock(self._db, "keeper", self._name))  # let another one in at once
 
     def step(self) -> None:
         """One look at everything that is due; nothing where another keeper leads."""
         if not self._attempt(lambda: repair.take_lock(self._db, "keeper", self._name, _LOCK_S)):
+            self._leading.clear()
             return
+        self._leading.set()
         self._attempt(self._wake)
         self._attempt(self._take_back)
         self._attempt(self._publish)
@@ -66,11 +81,7 @@ class Keeper:
         if now >= self._next_tidy:
             self._next_tidy = now + _TIDY_EVERY_S
             self._attempt(self._end_overdue)
-            self._attempt(self._remove_expired)
             self._attempt(lambda: fleet.forget_gone_workers(self._db))
-        if now >= self._next_sweep:
-            self._next_sweep = now + self._settings.keeper_sweep_s
-            self._attempt(lambda: remove_forgotten(self._db, self._blobs, self._settings.orphan_age_s))
 
     def _attempt(self, duty: Callable[[], T]) -> T | None:
         """One duty's failure leaves the others their turn; it is due again at the next step."""
@@ -99,9 +110,10 @@ class Keeper:
         waiting = repair.queued_by_queue(self._db)
         if not waiting:
             return
-        if self._queue.mark("filled"):
+        if not self._queue.marked("filled"):
             log.warning("Redis is new or was emptied: every queued job is published again")
             repair.publish_all_again(self._db)
+            self._queue.mark("filled")  # last: where anything before fails, the next step begins anew
         for queue, records in waiting.items():
             missing = min(records - self._queue.depth(queue), _PUBLISH_AT_ONCE)
             if missing <= 0:
@@ -119,9 +131,3 @@ class Keeper:
     def _end_overdue(self) -> None:
         for job_id in repair.end_overdue(self._db):
             self._live.event(job_id, "done", {"id": job_id, "state": JobState.FAILED})
-
-    def _remove_expired(self) -> None:
-        for job_id in repair.remove_expired_jobs(self._db):
-            self._blobs.delete_prefix(f"jobs/{job_id}/")
-            self._live.forget(job_id)
-        self._blobs.delete(repair.remove_expired_files(self._db))

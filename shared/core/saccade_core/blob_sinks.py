@@ -150,8 +150,10 @@ class FileSink:
                 return
 
     def abort(self) -> None:
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        try:
+            self._file.close()  # writes what is in its buffer: a full disk fails here too
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def _make_folders(self) -> list[Path]:
         """Make the target's folders; returns those whose entries change, deepest first."""
@@ -175,14 +177,17 @@ def remove_file(root: Path, key: str) -> None:
             return
 
 
-def remove_stale_parts(root: Path, older_than_s: float = 86400) -> None:
-    """Remove what killed processes were writing a day ago and before."""
+def remove_stale_parts(root: Path, older_than_s: float) -> int:
+    """Remove what killed processes were writing ``older_than_s`` ago and before; how many files."""
+    removed = 0
     for part in (root / "tmp").glob("*"):
         try:
             if time.time() - part.stat().st_mtime > older_than_s:
                 part.unlink()
+                removed += 1
         except FileNotFoundError:  # its writer has just ended
             continue
+    return removed
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What is told live over Redis: a job's events, its end, and the wish to cancel it.
 
 All of it is a courtesy: the records know the truth, so every failure here is logged and forgotten. Events are
-kept in one Redis stream per job, capped and for a day, so that a reader who lost the line can catch up.
+kept in one Redis stream per job, capped, until shortly after its end: a reader who lost the line can catch up.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ EventType = Literal["state", "progress", "metric", "log", "artifact", "done"]
 
 DONE_CHANNEL = "saccade:done"
 CANCEL_CHANNEL = "saccade:cancel"
-_KEEP_EVENTS = 5000
+_KEEP_EVENTS = 1000
 _KEEP_S = 24 * 3600
+_KEEP_DONE_S = 15 * 60
+_LOG_LENGTH = 2000
 _PAUSE_S = 1.0
 _MOST_WAITING = 10_000
 _AT_ONCE = 500
@@ -52,17 +54,19 @@ class Live:
 
     def events(self, job_id: str, told: Sequence[tuple[EventType, dict[str, Any]]]) -> None:
         """Append events to the job's stream in one go."""
-        self._try(lambda: self._send([(job_id, kind, data) for kind, data in told]))
+        self._try(lambda: self._send([(job_id, kind, _short(kind, data)) for kind, data in told]))
 
     def _send(self, told: Sequence[_Told]) -> None:
         pipe = self._redis.pipeline(transaction=False)
+        keep_s: dict[str, int] = {}
         for job_id, kind, data in told:
             key = events_key(job_id)
             pipe.xadd(key, {"type": kind, "data": json.dumps(data)}, maxlen=_KEEP_EVENTS, approximate=True)
-            if kind in ("state", "done"):
-                pipe.expire(key, _KEEP_S)
+            keep_s[job_id] = _KEEP_DONE_S if kind == "done" else _KEEP_S
             if kind == "done":
                 pipe.publish(DONE_CHANNEL, job_id)
+        for job_id, seconds in keep_s.items():  # whatever began the stream: none stays for ever
+            pipe.expire(events_key(job_id), seconds)
         pipe.execute()
 
     def cancel(self, job_id: str) -> None:
@@ -100,7 +104,7 @@ class BackgroundLive(Live):
         """Append events to the job's stream soon; dropped where too many wait."""
         with suppress(queue.Full):
             for kind, data in told:
-                self._waiting.put_nowait((job_id, kind, data))
+                self._waiting.put_nowait((job_id, kind, _short(kind, data)))
 
     def close(self) -> None:
         """Tell what waits, for a few seconds at most, and close the connection."""
@@ -120,6 +124,12 @@ class BackgroundLive(Live):
                 self._try(lambda batch=events: self._send(batch))
             if len(events) < len(told):
                 return
+
+
+def _short(kind: EventType, data: dict[str, Any]) -> dict[str, Any]:
+    if kind != "log":
+        return data
+    return {name: value[:_LOG_LENGTH] if isinstance(value, str) else value for name, value in data.items()}
 
 
 class CancelListener:

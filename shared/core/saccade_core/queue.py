@@ -69,10 +69,17 @@ class Queue:
         except redis.RedisError as error:
             raise Unavailable("The queue does not answer.") from error
 
-    def mark(self, name: str) -> bool:
-        """Leave a mark in Redis; False where it was there already, so True tells of a new or emptied Redis."""
+    def mark(self, name: str) -> None:
+        """Leave a mark in Redis, which a new or emptied one does not have."""
         try:
-            return bool(self._redis.set(f"saccade:mark:{name}", socket.gethostname(), nx=True))
+            self._redis.set(f"saccade:mark:{name}", socket.gethostname())
+        except redis.RedisError as error:
+            raise Unavailable("The queue does not answer.") from error
+
+    def marked(self, name: str) -> bool:
+        """Whether the mark is there."""
+        try:
+            return bool(self._redis.exists(f"saccade:mark:{name}"))
         except redis.RedisError as error:
             raise Unavailable("The queue does not answer.") from error
 

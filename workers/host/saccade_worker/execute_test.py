@@ -254,7 +254,7 @@ def test_the_worker_is_on_record_while_it_works(host: Host) -> None:
 @pytest.mark.parametrize("ending", ["deadline", "cancel"])
 def test_deadline_and_cancel_reach_a_long_transfer(host: Host, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     def endless(*_: Any, check: Callable[[], None], **__: Any) -> None:
-        for _ in range(400):
+        for _turn in range(400):
             time.sleep(0.05)
             check()
 

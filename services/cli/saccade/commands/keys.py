@@ -39,7 +39,12 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--project", default="default", show_default=True, help="Whose files and jobs the key sees.")
+@click.option(
+    "--project",
+    default="default",
+    show_default=True,
+    help="Whose files and jobs the key sees: lower-case letters, digits, - and _.",
+)
 @click.option("--role", type=click.Choice(records.ROLES), default="submit", show_default=True)
 @click.option("--name", default="", help="A note on what the key is for.")
 @data_option

@@ -124,6 +124,7 @@ def programs(config: StackConfig, pythons: Mapping[Pool, Path]) -> list[Program]
             argv=(here, "-m", "saccade_gateway", "--host", config.host, "--port", str(config.port)),
             env=env,
             stop_order=0,
+            grace_s=15.0,  # it gives requests under way 10 s, and then closes in order
         ),
         Program(name="keeper", argv=(here, "-m", "saccade_keeper"), env=env, stop_order=2),
         *(

@@ -21,6 +21,8 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
 _STABLE_AFTER_S = 30.0
 _END_LIMIT_S = 10.0
+#: With the content moved aside before, a process's logs take twice this, and what one minute brings.
+LOG_LIMIT_BYTES = 50_000_000
 
 Clock = Callable[[], float]
 
@@ -107,6 +109,14 @@ class Kept:
             lines = file.read().decode("utf-8", "replace").strip().splitlines()
             return lines[-1][:300] if lines else ""
         return ""
+
+    def limit_log(self) -> None:
+        """Move the log's content to ``<name>.log.1`` where it is over LOG_LIMIT_BYTES; the process writes on."""
+        with suppress(OSError):
+            if self.log.stat().st_size > LOG_LIMIT_BYTES:
+                with suppress(OSError):  # a full disk needs the room more than the old lines
+                    shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+                os.truncate(self.log, 0)  # it was opened to append, so that writing goes on at the beginning
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process:

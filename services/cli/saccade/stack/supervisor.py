@@ -18,6 +18,7 @@ from saccade.stack.processes import Clock, Kept, adopt_orphans, end_descendants,
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _READY_WITHIN_S = 15.0
 _SWEEP_EVERY_S = 5.0
+_LOOK_AT_LOGS_EVERY_S = 60.0
 _TICK_S = 0.5
 
 
@@ -81,6 +82,7 @@ class Supervisor:
         self._changed = changed or _nobody
         self._clock = clock
         self._sweep_at = 0.0
+        self._look_at_logs_at = 0.0
 
     def run(self) -> None:
         """Start everything, keep it alive until a stop is asked for, end everything."""
@@ -121,6 +123,10 @@ class Supervisor:
         if self._clock() >= self._sweep_at:
             self._sweep_at = self._clock() + _SWEEP_EVERY_S
             sweep_orphans(set(self.pids().values()))
+        if self._clock() >= self._look_at_logs_at:
+            self._look_at_logs_at = self._clock() + _LOOK_AT_LOGS_EVERY_S
+            for kept in self._kept:
+                kept.limit_log()
 
     def _mourn(self, kept: Kept) -> bool:
         """Whether it died since it was last looked at; says so."""

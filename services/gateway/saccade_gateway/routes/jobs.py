@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from pydantic import AwareDatetime
@@ -16,19 +18,20 @@ from saccade_core.records import requests
 from saccade_core.records.requests import JobFilter, JobWithArtifacts
 from saccade_gateway.access import SECURITY, Reader, Submitter
 from saccade_gateway.auth import Caller
-from saccade_gateway.job_requests import any_request, examples
+from saccade_gateway.job_requests import AnyRequest, examples
 from saccade_gateway.state import Gateway, Here, in_thread
-from saccade_gateway.submit import check_storable, submit
+from saccade_gateway.submit import submit
 from saccade_gateway.views import JobPage, job_view
 
 _LABEL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._/-]{0,62})(?:=(.{0,255}))?", re.DOTALL)
 _WAIT = re.compile(r"\s*wait\s*=\s*(\d{1,9})\s*", re.IGNORECASE)
-#: Records are read in portions, so that a long list never holds all their inputs in memory.
-_AT_ONCE = 100
+#: A result may weigh 32 MiB: records are read a few at a time, and a page ends early when it weighs this much.
+_AT_ONCE = 8
+_PAGE_BYTES = 16 << 20
 
 
-async def json_body(request: Request) -> dict[str, Any]:
-    """The request's JSON; refuses other media types, and what no database can hold."""
+async def json_only(request: Request) -> None:
+    """Refuse an empty body, and other media types."""
     if "json" not in request.headers.get("content-type", ""):
         raise UnsupportedMediaType(
             "Send the request as application/json.",
@@ -37,9 +40,6 @@ async def json_body(request: Request) -> dict[str, Any]:
         )
     if not await request.body():
         raise InvalidRequest("The request has no body.", field="body")
-    body = await request.json()  # FastAPI has read it before, and told of what is no JSON
-    check_storable(body)
-    return body
 
 
 def jobs_router() -> APIRouter:
@@ -57,14 +57,13 @@ def jobs_router() -> APIRouter:
         request: Request,
         here: Here,
         caller: Submitter,
-        body: Annotated[dict[str, Any], Depends(json_body)],
-        # The registry of kinds makes this type, out of the checker's sight.
-        asked: Annotated[any_request(), Body(openapi_examples=examples())],  # pyright: ignore[reportInvalidTypeForm, reportUnknownParameterType]
+        _: Annotated[None, Depends(json_only)],
+        body: Annotated[AnyRequest, Body(openapi_examples=examples())],
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
         prefer: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Record a job and answer at once; with ``Prefer: wait=N`` after its end or N seconds (60 at most)."""
-        row, fresh = await in_thread(submit, here.db, caller.project, body, asked, idempotency_key)
+        row, fresh = await in_thread(submit, here.db, caller.project, body, idempotency_key)
         if fresh:
             here.announcer.publish(row)
             here.metrics.accepted(row.kind)
@@ -102,7 +101,7 @@ async def list_jobs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern="^job_[0-9a-z]{26}$", description="next_cursor of a page")] = None,
 ) -> Response:
-    """Jobs of the project, newest first."""
+    """Jobs of the project, newest first; a page of large results ends before ``limit``, with its next_cursor."""
     wanted = JobFilter(
         kind=kind,
         states=tuple(s.value for s in state),
@@ -114,8 +113,7 @@ async def list_jobs(
         before_id=cursor,
         limit=limit,
     )
-    page = await in_thread(_page, here, caller.project, wanted)
-    return Response(page.model_dump_json(), media_type="application/json")
+    return Response(await in_thread(_page, here, caller.project, wanted), media_type="application/json")
 
 
 async def get_job(
@@ -169,18 +167,30 @@ def _answer(found: JobWithArtifacts, status: int, headers: dict[str, str] | None
     return Response(job_view(found).model_dump_json(), status, headers, "application/json")
 
 
-def _page(here: Gateway, project: str, wanted: JobFilter) -> JobPage:
-    items: list[Job] = []
-    while len(items) <= wanted.limit:  # one more than asked tells whether there is another page
-        size = min(_AT_ONCE, wanted.limit + 1 - len(items))
-        before = items[-1].id if items else wanted.before_id
-        found = requests.list_jobs(here.db, project, replace(wanted, limit=size, before_id=before))
-        items += [job_view(job) for job in found]
-        if len(found) < size:
+def _page(here: Gateway, project: str, wanted: JobFilter) -> bytes:
+    """A JobPage as JSON, of at least one job where there is one."""
+    items: list[bytes] = []
+    cursor, size, more = wanted.before_id, 0, False
+    for job in _listed(here, project, wanted):
+        item = job_view(job).model_dump_json().encode()
+        more = len(items) == wanted.limit or (size + len(item) > _PAGE_BYTES and bool(items))
+        if more:
             break
-    more = len(items) > wanted.limit
-    items = items[: wanted.limit]
-    return JobPage.model_construct(items=items, next_cursor=items[-1].id if more else None)
+        items.append(item)
+        cursor, size = job.row.id, size + len(item)
+    next_cursor = json.dumps(cursor if more else None).encode()
+    return b'{"items":[' + b",".join(items) + b'],"next_cursor":' + next_cursor + b"}"
+
+
+def _listed(here: Gateway, project: str, wanted: JobFilter) -> Iterator[JobWithArtifacts]:
+    """All that ``wanted`` asks for and what comes after, read in portions."""
+    wanted = replace(wanted, limit=_AT_ONCE)
+    while True:
+        found = requests.list_jobs(here.db, project, wanted)
+        yield from found
+        if len(found) < _AT_ONCE:
+            return
+        wanted = replace(wanted, before_id=found[-1].row.id)
 
 
 def _preferred_wait(prefer: str | None, most: float) -> float | None:

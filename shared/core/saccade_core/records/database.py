@@ -10,11 +10,12 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql import expression
 from sqlalchemy.types import Float
 
@@ -24,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class now(expression.FunctionElement[float]):  # noqa: N801 - written like the SQL function it is
-    """Seconds since the epoch by the database's own clock, so that hosts with wrong clocks agree on leases."""
+    """Seconds since the epoch by the database's own clock, so that hosts with wrong clocks agree on leases.
+
+    The same throughout a statement: an index serves ``column < now()`` only then.
+    """
 
     type = Float(53)
     inherit_cache = True
@@ -33,7 +37,7 @@ class now(expression.FunctionElement[float]):  # noqa: N801 - written like the S
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: now, _compiler: Any, **_kw: Any) -> str:
-    return "extract(epoch from clock_timestamp())::float8"
+    return "extract(epoch from statement_timestamp())::float8"
 
 
 @compiles(now, "sqlite")
@@ -62,6 +66,15 @@ class Database:
             yield session
             session.commit()
 
+    def has(self, query: Select[Any]) -> bool:
+        """Whether the query finds a row; a look before a write, as SQLite has one writer at a time."""
+        with self.read() as session:
+            return session.execute(query.limit(1)).first() is not None
+
+    def insert(self, table: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that takes ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
     def check(self) -> None:
         """Raise errors.Unavailable unless the server answers."""
         with self.read() as session:
@@ -75,7 +88,9 @@ class Database:
         config.set_main_option("script_location", "saccade_core:migrations")
         with _answering(), self.engine.connect() as connection:
             if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_lock(7228332)"))  # any number of our own
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(7228332)"))  # any number of our own
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
@@ -109,6 +124,7 @@ def _answering() -> Generator[None]:
 def _postgresql(url: str) -> Engine:
     return create_engine(
         url,
+        hide_parameters=True,  # errors are logged, and parameters are users' data
         pool_size=10,
         max_overflow=20,
         pool_timeout=10,
@@ -125,7 +141,7 @@ def _postgresql(url: str) -> Engine:
 
 
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, pool_size=10, max_overflow=30, connect_args={"timeout": 30})
+    engine = create_engine(url, hide_parameters=True, pool_size=10, max_overflow=30, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 from saccade_core.errors import Unavailable
 from saccade_core.records import leases
 from saccade_core.records.database import Database, now
 from saccade_core.records.requests import accept, get_job
-from saccade_core.records.tables import Base
+from saccade_core.records.tables import Base, JobReadRow
 from servers.postgres import PostgresServer
 from servers.records import PROJECT, accepted, new_job, record
 
@@ -136,3 +137,21 @@ def test_a_connection_that_is_cut_within_a_transaction_is_unavailable(postgres_u
         write_while_cut()
     assert accepted(db).attempt == 0
     db.close()
+
+
+def test_errors_do_not_show_what_was_to_be_stored(db: Database) -> None:
+    job = accepted(db)
+    with pytest.raises(IntegrityError) as caught, db.write() as session:
+        session.execute(insert(JobReadRow), [{"job_id": job.id, "read_id": "secret-of-a-user"}] * 2)
+    assert "parameters hidden" in str(caught.value)
+
+
+@pytest.mark.stack
+def test_a_migration_leaves_no_lock(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    db.migrate()
+    with db.read() as session:
+        held = session.execute(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")).scalar_one()
+        limit = session.execute(text("SHOW statement_timeout")).scalar_one()
+    db.close()
+    assert (held, limit) == (0, "30s")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import delete, insert, select
 
 from saccade_core.errors import Conflict, NotFound
-from saccade_core.jobs import FINAL_STATES
 from saccade_core.records.database import Database, now
-from saccade_core.records.tables import FileRow, JobFileRow, JobRow
+from saccade_core.records.requests import readers
+from saccade_core.records.tables import FileRow
 
 
 def add_file(
@@ -74,12 +74,7 @@ def remove_file(db: Database, project: str, file_id: str) -> FileRow:
         ).scalar_one_or_none()
         if row is None:
             raise NotFound(f"There is no file {file_id}.", field="id", received=file_id)
-        reader = session.execute(
-            select(JobRow.id)
-            .join(JobFileRow, JobRow.id == JobFileRow.job_id)
-            .where(JobFileRow.file_id == file_id, JobRow.state.not_in([s.value for s in FINAL_STATES]))
-            .limit(1)
-        ).scalar_one_or_none()
+        reader = session.scalars(readers(file_id).limit(1)).first()
         if reader is not None:
             raise Conflict(f"Job {reader} still needs file {file_id}.", field="id", received=file_id)
         session.execute(delete(FileRow).where(FileRow.id == file_id))

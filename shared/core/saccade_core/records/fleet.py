@@ -27,10 +27,10 @@ class QueueState:
 
 def report_worker(db: Database, worker: WorkerRow) -> None:
     """Insert or refresh a worker's record; its ``seen_at`` becomes now."""
+    values = {column.key: getattr(worker, column.key) for column in WorkerRow.__table__.columns} | {"seen_at": now()}
+    statement = db.insert(WorkerRow).values(**values)
     with db.write() as session:
-        merged = session.merge(worker)
-        session.flush()
-        session.execute(update(WorkerRow).where(WorkerRow.id == merged.id).values(seen_at=now()))
+        session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
 
 def remove_worker(db: Database, worker_id: str) -> None:
@@ -41,8 +41,10 @@ def remove_worker(db: Database, worker_id: str) -> None:
 
 def forget_gone_workers(db: Database) -> None:
     """Forget workers that have not reported for GONE_S."""
-    with db.write() as session:
-        session.execute(delete(WorkerRow).where(WorkerRow.seen_at < now() - GONE_S))
+    gone = WorkerRow.seen_at < now() - GONE_S
+    if db.has(select(WorkerRow.id).where(gone)):
+        with db.write() as session:
+            session.execute(delete(WorkerRow).where(gone))
 
 
 def list_workers(db: Database) -> Sequence[WorkerRow]:
@@ -73,7 +75,8 @@ def queue_states(db: Database) -> list[QueueState]:
 def set_paused(db: Database, pool: str, *, paused: bool) -> None:
     """Pause or resume a pool; on resuming, its queued jobs are published again at once."""
     with db.write() as session:
-        session.merge(PoolRow(pool=pool, paused=paused))
+        switch = db.insert(PoolRow).values(pool=pool, paused=paused)
+        session.execute(switch.on_conflict_do_update(index_elements=["pool"], set_={"paused": paused}))
         if not paused:
             waiting = update(JobRow).where(JobRow.pool == pool, JobRow.state == JobState.QUEUED)
             session.execute(waiting.values(publish_at=now(), publishes=0))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import update
 
@@ -71,3 +73,17 @@ def test_pools_are_paused_and_resumed(db: Database) -> None:
     set_paused(db, "torch", paused=True)
     set_paused(db, "cpu", paused=False)
     assert paused_pools(db) == {"torch"}
+
+
+def test_many_that_report_the_same_at_once(db: Database) -> None:
+    def tell(number: int) -> None:
+        report_worker(db, _worker("a", state="running" if number % 2 else "idle"))
+        set_paused(db, "cpu", paused=True)
+        if number % 3 == 0:
+            remove_worker(db, "a")
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(tell, range(60)))
+    report_worker(db, _worker("a", state="last"))
+    assert [w.state for w in list_workers(db)] == ["last"]
+    assert paused_pools(db) == {"cpu"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -17,12 +18,19 @@ from saccade_core.records.tables import KeyRow
 Role = Literal["read", "submit", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """Each role may do what those before it may: look; give files and jobs; operate queues and keys."""
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def make_key(db: Database, *, project: str, role: str, name: str = "") -> tuple[KeyRow, str]:
     """A new key and its secret ``sk_...``, which nothing can show again."""
     if role not in ROLES:
         raise InvalidRequest(f"A role is one of {', '.join(ROLES)}.", field="role", received=role)
+    if not _PROJECT.fullmatch(project):
+        raise InvalidRequest(
+            "A project's name is 1 to 63 lower-case letters, digits, '_' and '-', and begins with a letter or digit.",
+            field="project",
+            received=project[:100],
+        )
     secret = "sk_" + secrets.token_urlsafe(32)
     with db.write() as session:
         created = session.execute(select(now())).scalar_one()

@@ -43,3 +43,16 @@ def test_roles_are_known_ones(db: Database) -> None:
     with pytest.raises(InvalidRequest) as caught:
         make_key(db, project="p", role="root")
     assert (caught.value.field, caught.value.received) == ("role", "root")
+
+
+@pytest.mark.parametrize("project", ["", "A", "a b", "-a", "_a", "a/b", "a\n", "ä", "a" * 64])
+def test_a_projects_name_has_a_rule(db: Database, project: str) -> None:
+    with pytest.raises(InvalidRequest, match="1 to 63 lower-case letters") as caught:
+        make_key(db, project=project, role="read")
+    assert (caught.value.field, caught.value.received) == ("project", project)
+    assert not any_key(db)
+
+
+@pytest.mark.parametrize("project", ["0", "a", "team-1_b", "a" * 63])
+def test_a_project_may_be_called(db: Database, project: str) -> None:
+    assert make_key(db, project=project, role="read")[0].project == project

@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from saccade_core.errors import JobError, LeaseLost, SaccadeError, StorageFailed, Unavailable, WorkerLost
+from saccade_core.errors import LeaseLost, SaccadeError, StorageFailed, Unavailable, WorkerLost
 from saccade_core.jobs import JobState
 from saccade_core.records.database import Database, now
 from saccade_core.records.requests import FIRST_PUBLISH_S, ended
 from saccade_core.records.tables import ArtifactRow, AttemptRow, JobRow, PoolRow
+from saccade_core.storable import storable
 
 #: A lease ends this long after the last heartbeat; SQLite's writers can wait 6 s under load, so not shorter.
 LEASE_S = 60.0
@@ -83,7 +84,7 @@ def heartbeat(db: Database, job_id: str, token: int, progress: dict[str, Any] | 
     with db.write() as session:
         values: dict[str, Any] = {"lease_until": now() + LEASE_S}
         if progress is not None:
-            values["progress"] = progress
+            values["progress"] = storable(progress)
         asked = session.execute(
             update(JobRow).where(_held(job_id, token)).values(**values).returning(JobRow.cancel_requested)
         ).scalar_one_or_none()
@@ -110,9 +111,9 @@ def succeed(
             token,
             JobState.SUCCEEDED,
             error=None,
-            result=result,
-            provenance=provenance,
-            progress=progress,
+            result=storable(result),
+            provenance=storable(provenance),
+            progress=storable(progress),
         )
         session.add_all(
             ArtifactRow(job_id=job_id, name=a.name, media_type=a.media_type, bytes=a.bytes, sha256=a.sha256, key=a.key)
@@ -174,8 +175,8 @@ def backoff_s(attempt: int) -> float:
 
 def problem_of(error: SaccadeError) -> dict[str, Any]:
     """An error as the job's record holds it."""
-    retryable = error.retryable if isinstance(error, JobError) else False
-    return {"code": error.code, "message": error.message, "retryable": retryable, "field": error.field}
+    problem = {"code": error.code, "message": error.message, "retryable": error.retryable, "field": error.field}
+    return storable(problem)
 
 
 def close_attempts(session: Session, job_id: str, outcome: str, error: dict[str, Any] | None = None) -> None:

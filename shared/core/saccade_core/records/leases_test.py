@@ -182,6 +182,9 @@ def test_a_lost_child_means_a_new_run_at_once(db: Database) -> None:
 def test_a_server_that_was_away_is_no_lasting_fault_of_the_job(db: Database) -> None:
     held = claimed(db, accepted(db).id)
     assert leases.fail(db, held, Unavailable("away")) is JobState.WAITING
+    error = record(db, held.id).error
+    assert error is not None
+    assert error["retryable"] is True
 
 
 @pytest.mark.parametrize("error", [EngineFailed("bad"), UnreadableInput("bad"), WorkerLost("died")])

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from saccade_core.errors import DeadlineExceeded, WorkerLost
 from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records.database import Database, now
 from saccade_core.records.leases import close_attempts, problem_of
-from saccade_core.records.requests import ended
-from saccade_core.records.tables import FileRow, JobFileRow, JobRow, LockRow, PoolRow
-
-_FINAL = [state.value for state in FINAL_STATES]
+from saccade_core.records.requests import ended, readers
+from saccade_core.records.tables import FileRow, JobRow, LockRow, PoolRow
 
 
 def take_lock(db: Database, name: str, holder: str, seconds: float) -> bool:
-    """Take or keep the lock ``name`` until ``seconds`` from now; False while another holds it."""
-    upsert = (sqlite.insert if db.is_sqlite else postgresql.insert)(LockRow).values(name=name, holder="", until=0.0)
+    """Take or keep the lock ``name`` until ``seconds`` from now; False while another holds it.
+
+    Kept as it is while more than half of that time is left, so that asking often costs no write.
+    """
+    with db.read() as session:
+        kept = session.execute(
+            select(LockRow.holder, LockRow.until - now()).where(LockRow.name == name, LockRow.until > now())
+        ).one_or_none()
+    if kept is not None and (kept[0] != holder or kept[1] > seconds / 2):
+        return bool(kept[0] == holder)
     with db.write() as session:
-        session.execute(upsert.on_conflict_do_nothing())
+        session.execute(db.insert(LockRow).values(name=name, holder="", until=0.0).on_conflict_do_nothing())
         held = session.execute(
             update(LockRow)
             .where(LockRow.name == name, or_(LockRow.holder == holder, LockRow.until < now()))
@@ -32,13 +38,25 @@ def take_lock(db: Database, name: str, holder: str, seconds: float) -> bool:
         return held is not None
 
 
+def release_lock(db: Database, name: str, holder: str) -> None:
+    """Let another take the lock at once, where ``holder`` has it."""
+    with db.write() as session:
+        session.execute(delete(LockRow).where(LockRow.name == name, LockRow.holder == holder))
+
+
+# Each search is a read first, and a write only where it finds something: SQLite has one writer at a time.
+
+
 def wake_due(db: Database) -> int:
     """Queue the waiting jobs whose time has come; how many."""
+    due = and_(JobRow.state == JobState.WAITING, JobRow.run_at <= now())
+    if not db.has(select(JobRow.id).where(due)):
+        return 0
     with db.write() as session:
         return len(
             session.execute(
                 update(JobRow)
-                .where(JobRow.state == JobState.WAITING, JobRow.run_at <= now())
+                .where(due)
                 .values(state=JobState.QUEUED, queued_at=now(), publish_at=now(), publishes=0)
                 .returning(JobRow.id)
             ).all()
@@ -90,8 +108,10 @@ def publish_all_again(db: Database) -> None:
 
 def take_back_expired(db: Database) -> list[JobRow]:
     """Jobs whose worker stopped reporting: queued again, or ended where cancelled or out of attempts."""
+    expired = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until < now())
+    if not db.has(select(JobRow.id).where(expired)):
+        return []
     with db.write() as session:
-        expired = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until < now())
         rows = session.scalars(select(JobRow).where(expired).limit(500).with_for_update(skip_locked=True)).all()
         for row in rows:
             row.token += 1
@@ -102,7 +122,9 @@ def take_back_expired(db: Database) -> list[JobRow]:
                 again = {"queued_at": now(), "publish_at": now(), "publishes": 0}
             else:
                 row.state = JobState.CANCELLED if row.cancel_requested else JobState.FAILED
-                lost = WorkerLost(f"The worker died in each of {row.attempt} attempts.")
+                lost = WorkerLost(
+                    f"The worker that ran it stopped reporting, and no attempt is left ({row.attempt} were made)."
+                )
                 row.error = None if row.cancel_requested else problem_of(lost)
                 again = ended()
             session.flush()
@@ -112,40 +134,45 @@ def take_back_expired(db: Database) -> list[JobRow]:
 
 def end_overdue(db: Database) -> Sequence[str]:
     """Fail the jobs that did not even start before their deadline; running ones are their worker's to end."""
+    overdue = and_(JobRow.state.in_([JobState.WAITING, JobState.QUEUED]), JobRow.deadline_at < now())
+    if not db.has(select(JobRow.id).where(overdue)):
+        return []
     problem = problem_of(DeadlineExceeded("The job's deadline passed before a worker was free for it."))
     with db.write() as session:
         return session.scalars(
-            update(JobRow)
-            .where(JobRow.state.in_([JobState.WAITING, JobState.QUEUED]), JobRow.deadline_at < now())
-            .values(state=JobState.FAILED, error=problem, **ended())
-            .returning(JobRow.id)
+            update(JobRow).where(overdue).values(state=JobState.FAILED, error=problem, **ended()).returning(JobRow.id)
         ).all()
 
 
 def remove_expired_jobs(db: Database, limit: int = 200) -> Sequence[str]:
-    """Remove the records of ended jobs whose ``ttl_s`` is over; their bytes are the caller's to remove."""
-    with db.write() as session:
-        over = select(JobRow.id).where(JobRow.state.in_(_FINAL), JobRow.expires_at < now())
-        ids = session.scalars(over.limit(limit).with_for_update(skip_locked=True)).all()  # a retry may hold one
-        session.execute(delete(JobRow).where(JobRow.id.in_(ids)))
-        return ids
+    """Remove the records of ended jobs whose ``ttl_s`` is over and whose artefacts no unfinished job reads.
+
+    Returns their ids; their bytes are the caller's to remove.
+    """
+    over = and_(JobRow.state.in_(FINAL_STATES), JobRow.expires_at < now())
+    return _remove(db, JobRow, over, JobRow.id, limit)
 
 
 def remove_expired_files(db: Database, limit: int = 200) -> Sequence[str]:
     """Remove the records of expired files that no unfinished job reads; returns their keys."""
-    needed = (
-        select(JobFileRow.file_id)
-        .join(JobRow, JobRow.id == JobFileRow.job_id)
-        .where(JobFileRow.file_id == FileRow.id, JobRow.state.not_in(_FINAL))
-        .exists()
-    )
+    return _remove(db, FileRow, FileRow.expires_at < now(), FileRow.key, limit)
+
+
+def _remove(
+    db: Database,
+    table: type[FileRow | JobRow],
+    over: ColumnElement[bool],
+    returned: InstrumentedAttribute[str],
+    limit: int,
+) -> Sequence[str]:
+    needed = readers(table.id).exists()
+    found = select(table.id).where(over, ~needed)
+    if not db.has(found):
+        return []
     with db.write() as session:
-        locked = session.scalars(
-            select(FileRow.id).where(FileRow.expires_at < now(), ~needed).limit(limit).with_for_update(skip_locked=True)
-        ).all()
+        locked = session.scalars(found.limit(limit).with_for_update(skip_locked=True, of=table)).all()
         # Asked again now that the rows are locked: a job may have been accepted since the first look began.
-        removed = delete(FileRow).where(FileRow.id.in_(locked), ~needed).returning(FileRow.key)
-        return session.scalars(removed.execution_options(synchronize_session=False)).all()
+        return session.scalars(delete(table).where(table.id.in_(locked), ~needed).returning(returned)).all()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from saccade_core.records.database import Database, now
 from saccade_core.records.files import get_file
 from saccade_core.records.fleet import set_paused
 from saccade_core.records.requests import cancel_job, get_job, list_attempts, retry_job
-from saccade_core.records.tables import FileRow, JobFileRow, JobRow, LockRow
+from saccade_core.records.tables import FileRow, JobReadRow, JobRow, LockRow
 from servers.records import PROJECT, accepted, alter, claimed, expire_file, expire_lease, filed, record, succeed
 
 
@@ -105,6 +105,7 @@ def test_a_job_whose_workers_all_died_has_failed(db: Database) -> None:
     assert row.state == JobState.FAILED
     assert row.error is not None
     assert row.error["code"] == "worker_lost"
+    assert row.error["message"] == ("The worker that ran it stopped reporting, and no attempt is left (2 were made).")
     assert row.finished_at is not None
     assert row.expires_at is not None
 
@@ -177,7 +178,7 @@ def test_a_file_is_not_removed_under_a_job_that_is_being_accepted(db: Database) 
     def accept_slowly() -> None:
         with db.write() as session:
             session.scalars(select(FileRow.id).where(FileRow.id == file_id).with_for_update()).all()
-            session.execute(insert(JobFileRow).values(job_id=job.id, file_id=file_id))
+            session.execute(insert(JobReadRow).values(job_id=job.id, read_id=file_id))
             holding.set()
             go_on.wait(5)
 
@@ -219,3 +220,27 @@ def test_what_the_records_know_of_bytes(db: Database) -> None:
     assert known == {held.id: repair.KnownJob(1, final=True), queued.id: repair.KnownJob(0, final=False)}
     file_id = filed(db)
     assert repair.unknown_file_keys(db, [f"files/{file_id}", "files/none"]) == ["files/none"]
+
+
+def test_a_kept_lock_is_not_written_each_time(db: Database) -> None:
+    def until() -> float:
+        with db.read() as session:
+            return session.execute(select(LockRow.until)).scalar_one()
+
+    repair.take_lock(db, "keeper", "a", 100.0)
+    first = until()
+    assert repair.take_lock(db, "keeper", "a", 100.0)
+    assert not repair.take_lock(db, "keeper", "b", 100.0)
+    assert until() == first
+    with db.write() as session:
+        session.execute(update(LockRow).values(until=LockRow.until - 60.0))
+    assert repair.take_lock(db, "keeper", "a", 100.0)
+    assert until() >= first
+
+
+def test_a_lock_that_is_given_back_is_free(db: Database) -> None:
+    repair.take_lock(db, "keeper", "a", 100.0)
+    repair.release_lock(db, "keeper", "b")
+    assert not repair.take_lock(db, "keeper", "b", 100.0)
+    repair.release_lock(db, "keeper", "a")
+    assert repair.take_lock(db, "keeper", "b", 100.0)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, update
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from saccade_core.errors import Conflict, IdempotencyConflict, NotFound, UnknownReference
 from saccade_core.ids import new_id
-from saccade_core.jobs import JobState
+from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records.database import Database, now
-from saccade_core.records.tables import ArtifactRow, AttemptRow, FileRow, JobFileRow, JobRow
+from saccade_core.records.tables import ArtifactRow, AttemptRow, FileRow, JobReadRow, JobRow
 
 #: The gateway publishes a job itself right after answering; the keeper looks again after this many seconds.
 FIRST_PUBLISH_S = 3.0
@@ -35,6 +34,7 @@ class NewJob:
     max_attempts: int
     request_digest: str
     file_ids: Sequence[str] = ()
+    job_ids: Sequence[str] = ()  # whose artefacts are read
     idempotency_key: str | None = None
     run_at: float | None = None
     deadline_s: float | None = None
@@ -67,18 +67,26 @@ class JobWithArtifacts:
 def accept(db: Database, new: NewJob) -> tuple[JobRow, bool]:
     """Record a job; the second value is False where its idempotency key had recorded it before.
 
-    Raises IdempotencyConflict where the key came with another request, UnknownReference where a file is gone.
+    Raises IdempotencyConflict where the key came with another request, UnknownReference where a file, or a job
+    whose artefact is to be read, is gone.
     """
-    values = _values_of(new)
+    statement = db.insert(JobRow).values(**_values_of(new))
+    if new.idempotency_key is not None:
+        statement = statement.on_conflict_do_nothing(index_elements=["project", "idempotency_key"])
     with db.write() as session:
-        statement = (sqlite.insert if db.is_sqlite else postgresql.insert)(JobRow).values(**values)
-        if new.idempotency_key is not None:
-            statement = statement.on_conflict_do_nothing(index_elements=["project", "idempotency_key"])
-        row = session.execute(statement.returning(JobRow)).scalar_one_or_none()
-        if row is None:
-            return _earlier(session, new), False
-        _hold_files(session, new.project, row.id, sorted(set(new.file_ids)))
+        while (row := session.execute(statement.returning(JobRow)).scalar_one_or_none()) is None:
+            found = _earlier(session, new.project, new.idempotency_key or "", new.request_digest)
+            if found is not None:
+                return found, False  # else it was deleted a moment ago: the key is free again
+        _hold(session, row, FileRow, "file", new.file_ids)
+        _hold(session, row, JobRow, "job", new.job_ids)
         return row, True
+
+
+def earlier(db: Database, project: str, idempotency_key: str, digest: str) -> JobRow | None:
+    """The job that this key recorded before; IdempotencyConflict where it was from another request."""
+    with db.read() as session:
+        return _earlier(session, project, idempotency_key, digest)
 
 
 def get_job(db: Database, project: str, job_id: str) -> JobWithArtifacts:
@@ -97,6 +105,17 @@ def get_artifact(db: Database, project: str, job_id: str, name: str) -> Artifact
         if row is None:
             raise NotFound(f"Job {job_id} has no artefact {name!r}.", field="name", received=name)
         return row
+
+
+def find_artifacts(db: Database, project: str, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ArtifactRow]:
+    """Those of the artefacts, each named by its job's id and its own name, that the project has."""
+    found: dict[tuple[str, str], ArtifactRow] = {}
+    query = select(ArtifactRow).join(JobRow, JobRow.id == ArtifactRow.job_id).where(JobRow.project == project)
+    with db.read() as session:
+        for first in range(0, len(wanted), 250):
+            some = tuple_(ArtifactRow.job_id, ArtifactRow.name).in_(wanted[first : first + 250])
+            found.update({(row.job_id, row.name): row for row in session.scalars(query.where(some))})
+    return found
 
 
 def list_jobs(db: Database, project: str, wanted: JobFilter) -> list[JobWithArtifacts]:
@@ -120,7 +139,7 @@ def list_attempts(db: Database, job_id: str) -> Sequence[AttemptRow]:
 def cancel_job(db: Database, project: str, job_id: str) -> JobRow:
     """End a job that has not started; ask its worker to stop one that runs; leave an ended one as it is."""
     with db.write() as session:
-        _find(session, project, job_id)
+        _find(session, project, job_id, lock=True)  # no change between running and queued escapes both statements
         mine = JobRow.id == job_id
         session.execute(
             update(JobRow)
@@ -165,11 +184,17 @@ def retry_job(db: Database, project: str, job_id: str) -> JobRow:
 
 
 def delete_job(db: Database, project: str, job_id: str) -> None:
-    """Remove an ended job's record; Conflict while it is not ended. Its bytes are the caller's to remove."""
+    """Remove an ended job's record; its bytes are the caller's to remove.
+
+    Raises Conflict while it is not ended, or while an unfinished job reads its artefacts.
+    """
     with db.write() as session:
         state = _find(session, project, job_id, lock=True).state
         if not JobState(state).final:
             raise Conflict(f"Job {job_id} is {state}; cancel it first.", received=state)
+        reader = session.scalars(readers(job_id).limit(1)).first()
+        if reader is not None:
+            raise Conflict(f"Job {reader} still needs an artefact of {job_id}.", field="id", received=job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
 
 
@@ -202,30 +227,43 @@ def _values_of(new: NewJob) -> dict[str, Any]:
     }
 
 
-def _earlier(session: Session, new: NewJob) -> JobRow:
+def _earlier(session: Session, project: str, idempotency_key: str, digest: str) -> JobRow | None:
     row = session.execute(
-        select(JobRow).where(JobRow.project == new.project, JobRow.idempotency_key == new.idempotency_key)
-    ).scalar_one()
-    if row.request_digest != new.request_digest:
+        select(JobRow).where(JobRow.project == project, JobRow.idempotency_key == idempotency_key)
+    ).scalar_one_or_none()
+    if row is not None and row.request_digest != digest:
         raise IdempotencyConflict(
             f"This Idempotency-Key made {row.id} from another request; use a new key for a new request.",
             field="Idempotency-Key",
-            received=new.idempotency_key,
+            received=idempotency_key,
         )
     return row
 
 
-def _hold_files(session: Session, project: str, job_id: str, file_ids: Sequence[str]) -> None:
+def _hold(
+    session: Session, reader: JobRow, table: type[FileRow | JobRow], what: Literal["file", "job"], ids: Sequence[str]
+) -> None:
     # The row locks keep a removal that runs at the same time from passing between the check and the insert;
     # taken in the order of the ids, so that two requests for the same files do not wait for each other.
-    for first in range(0, len(file_ids), 500):
-        some = file_ids[first : first + 500]
-        query = select(FileRow.id).where(FileRow.id.in_(some), FileRow.project == project)
-        found = set(session.scalars(query.order_by(FileRow.id).with_for_update(read=True)))
-        for file_id in some:
-            if file_id not in found:
-                raise UnknownReference(f"There is no file {file_id}.", field="inputs", received=file_id)
-        session.execute(insert(JobFileRow), [{"job_id": job_id, "file_id": file_id} for file_id in some])
+    wanted = sorted(set(ids))
+    for first in range(0, len(wanted), 500):
+        some = wanted[first : first + 500]
+        query = select(table.id).where(table.id.in_(some), table.project == reader.project)
+        found = set(session.scalars(query.order_by(table.id).with_for_update(read=True)))
+        for held in some:
+            if held not in found:
+                raise UnknownReference(f"There is no {what} {held}.", field="inputs", received=held)
+        session.execute(insert(JobReadRow), [{"job_id": reader.id, "read_id": held} for held in some])
+
+
+def readers(held: str | InstrumentedAttribute[str]) -> Select[str]:
+    """Ids of the unfinished jobs that read the file, or an artefact of the job, of id ``held``."""
+    reader = aliased(JobRow)  # the statement around it may be about jobs too
+    return (
+        select(reader.id)
+        .join(JobReadRow, reader.id == JobReadRow.job_id)
+        .where(JobReadRow.read_id == held, reader.state.not_in(FINAL_STATES))
+    )
 
 
 def _find(session: Session, project: str, job_id: str, *, lock: bool = False) -> JobRow:

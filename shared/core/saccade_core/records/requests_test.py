@@ -2,16 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
+from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, delete, event, insert, update
 
 from saccade_core.errors import Conflict, IdempotencyConflict, NotFound, UnknownReference, UnreadableInput
 from saccade_core.ids import new_id
 from saccade_core.jobs import FINAL_STATES, JobState
-from saccade_core.records import leases
-from saccade_core.records.database import Database
+from saccade_core.records import leases, repair
+from saccade_core.records.database import Database, now
 from saccade_core.records.files import find_files, get_file, remove_file
 from saccade_core.records.requests import (
     FIRST_PUBLISH_S,
@@ -19,6 +20,8 @@ from saccade_core.records.requests import (
     accept,
     cancel_job,
     delete_job,
+    earlier,
+    find_artifacts,
     get_artifact,
     get_job,
     list_attempts,
@@ -281,3 +284,85 @@ def test_every_name_that_a_label_may_have_can_be_filtered(db: Database, name: st
     accepted(db, labels={"another": "value"})
     assert _ids(db, JobFilter(labels={name: "value"})) == [job.id]
     assert _ids(db, JobFilter(labels={name: None})) == [job.id]
+
+
+def test_a_cancel_that_meets_a_job_between_running_and_queued(db: Database) -> None:
+    held = claimed(db, accepted(db).id)
+    changed, go_on = Event(), Event()
+
+    def give_back_slowly() -> None:
+        with db.write() as session:
+            values = {"state": JobState.QUEUED, "lease_until": None, "publish_at": now()}
+            session.execute(update(JobRow).where(JobRow.id == held.id).values(**values))
+            changed.set()
+            go_on.wait(5)
+
+    with ThreadPoolExecutor(2) as pool:
+        giving_back = pool.submit(give_back_slowly)
+        assert changed.wait(10)
+        cancelling = pool.submit(cancel_job, db, PROJECT, held.id)
+        go_on.wait(0.3)
+        go_on.set()
+        giving_back.result()
+        assert cancelling.result().state == JobState.CANCELLED
+    assert record(db, held.id).state == JobState.CANCELLED
+
+
+def test_a_key_that_was_used_is_found_before_anything_is_checked(db: Database) -> None:
+    job = accepted(db, idempotency_key="k")
+    found = earlier(db, PROJECT, "k", "digest")
+    assert found is not None
+    assert found.id == job.id
+    assert earlier(db, PROJECT, "other", "digest") is None
+    assert earlier(db, "other", "k", "digest") is None
+    with pytest.raises(IdempotencyConflict):
+        earlier(db, PROJECT, "k", "other")
+
+
+def test_a_key_whose_job_is_deleted_at_the_same_time_is_free(db: Database) -> None:
+    old = accepted(db, idempotency_key="k")
+
+    @event.listens_for(db.engine, "before_cursor_execute")
+    def delete_before_the_look(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.lstrip().startswith("SELECT"):
+            event.remove(db.engine, "before_cursor_execute", delete_before_the_look)
+            connection.execute(delete(JobRow).where(JobRow.id == old.id))
+
+    row, fresh = accept(db, new_job(idempotency_key="k"))
+    assert fresh
+    assert row.id != old.id
+    assert _ids(db, JobFilter()) == [row.id]
+
+
+def test_a_job_is_kept_while_an_unfinished_job_reads_its_artefacts(db: Database) -> None:
+    source = _finish(db, accepted(db, ttl_s=1.0))
+    reader = accepted(db, job_ids=[source.id, source.id])
+    alter(db, source.id, expires_at=now() - 1.0)
+    with pytest.raises(Conflict, match=reader.id):
+        delete_job(db, PROJECT, source.id)
+    assert repair.remove_expired_jobs(db) == []
+    _finish(db, reader)
+    assert repair.remove_expired_jobs(db) == [source.id]
+    delete_job(db, PROJECT, reader.id)
+
+
+def test_a_job_reads_artefacts_of_its_own_project_alone(db: Database) -> None:
+    others = accepted(db, project="other")
+    for missing in (others.id, "job_none"):
+        with pytest.raises(UnknownReference) as caught:
+            accept(db, new_job(job_ids=[missing]))
+        assert caught.value.received == missing
+    assert _ids(db, JobFilter()) == []
+
+
+def test_many_artefacts_are_found_at_once(db: Database) -> None:
+    held = claimed(db, accepted(db).id)
+    names = [f"{number}.txt" for number in range(300)]
+    stored = [leases.StoredArtifact(n, "text/plain", 1, "0" * 64, f"jobs/x/1/{n}") for n in names]
+    succeed(db, held, *stored)
+    wanted = [(held.id, name) for name in names]
+    missing = [(held.id, "other.txt"), ("job_none", "1.txt")]
+    found = find_artifacts(db, PROJECT, [*wanted, *missing])
+    assert {pair: row.key for pair, row in found.items()} == {(held.id, n): f"jobs/x/1/{n}" for n in names}
+    assert find_artifacts(db, "other", wanted) == {}
+    assert find_artifacts(db, PROJECT, []) == {}

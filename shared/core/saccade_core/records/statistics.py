@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from saccade_core.jobs import JobState
-from saccade_core.records.database import Database
+from saccade_core.records.database import Database, now
 from saccade_core.records.tables import JobRow
+
+#: How far back ``finished_jobs`` looks: it is asked every few seconds, and the records hold months.
+RECENT_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ def job_counts(db: Database) -> list[tuple[str, str, int]]:
 
 
 def finished_jobs(db: Database) -> list[Finished]:
-    """Waiting and running times of the succeeded and failed jobs that started, by kind."""
+    """Waiting and running times of the succeeded and failed jobs that ran and ended in the last RECENT_S, by kind."""
     with db.read() as session:
         rows = session.execute(
             select(
@@ -44,7 +47,11 @@ def finished_jobs(db: Database) -> list[Finished]:
                 func.coalesce(func.sum(JobRow.started_at - JobRow.queued_at), 0.0),
                 func.coalesce(func.sum(JobRow.finished_at - JobRow.started_at), 0.0),
             )
-            .where(JobRow.state.in_([JobState.SUCCEEDED, JobState.FAILED]), JobRow.started_at.is_not(None))
+            .where(
+                JobRow.finished_at > now() - RECENT_S,
+                JobRow.state.in_([JobState.SUCCEEDED, JobState.FAILED]),
+                JobRow.started_at.is_not(None),
+            )
             .group_by(JobRow.kind, JobRow.state)
             .order_by(JobRow.kind, JobRow.state)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, MetaData, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -32,6 +32,16 @@ class Base(DeclarativeBase):
         dict[str, Any]: _JSON,
         dict[str, str]: _JSON,
     }
+
+
+#: Times by which the keeper and the metrics look for jobs, each in some states.
+_LOOKED_FOR = ("lease_until", "run_at", "deadline_at", "expires_at", "finished_at")
+
+
+def _of_state_and(time: str) -> Index:
+    """An index of the rows whose ``time`` is set: the others cost nothing to write."""
+    is_set = text(f"{time} IS NOT NULL")
+    return Index(None, "state", time, sqlite_where=is_set, postgresql_where=is_set)
 
 
 class JobRow(Base):
@@ -80,9 +90,9 @@ class JobRow(Base):
     __table_args__ = (
         Index(None, "project", "idempotency_key", unique=True),
         Index(None, "project", "id"),
+        Index(None, "kind", "state"),
         Index(None, "state", "queue", "publish_at"),
-        Index(None, "state", "lease_until"),
-        Index(None, "expires_at"),
+        *(_of_state_and(time) for time in _LOOKED_FOR),
         Index(None, "batch_id"),
         Index(None, "pipeline_id"),
     )
@@ -93,13 +103,13 @@ class JobRow(Base):
         return JobState(self.state).final
 
 
-class JobFileRow(Base):
-    """Which uploaded files a job reads: none of them is removed before the job has ended."""
+class JobReadRow(Base):
+    """Which uploaded files, and which jobs' artefacts, a job reads: none is removed before the job has ended."""
 
-    __tablename__ = "job_files"
+    __tablename__ = "job_reads"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    file_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    read_id: Mapped[str] = mapped_column(primary_key=True, index=True)
 
 
 class AttemptRow(Base):

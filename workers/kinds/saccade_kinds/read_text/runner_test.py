@@ -280,8 +280,11 @@ def test_cancelled_while_tesseract_reads_ends_it(tmp_path: Path) -> None:
 
 
 def _tesseracts(scratch: Path) -> list[psutil.Process]:
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.status() != psutil.STATUS_ZOMBIE and any(str(scratch) in part for part in process.cmdline())
-    ]
+    return [process for process in psutil.Process().children(recursive=True) if _works_in(scratch, process)]
+
+
+def _works_in(scratch: Path, process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and any(str(scratch) in part for part in process.cmdline())
+    except psutil.NoSuchProcess:  # gone since it was listed
+        return False

@@ -109,16 +109,24 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs") as batch_op:
         batch_op.create_index(batch_op.f("ix_jobs_batch_id"), ["batch_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_kind_state"), ["kind", "state"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_pipeline_id"), ["pipeline_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_project_id"), ["project", "id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_jobs_project_idempotency_key"), ["project", "idempotency_key"], unique=True
         )
-        batch_op.create_index(batch_op.f("ix_jobs_state_lease_until"), ["state", "lease_until"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_jobs_state_queue_publish_at"), ["state", "queue", "publish_at"], unique=False
         )
+        for time in ("lease_until", "run_at", "deadline_at", "expires_at", "finished_at"):
+            is_set = sa.text(f"{time} IS NOT NULL")
+            batch_op.create_index(
+                batch_op.f(f"ix_jobs_state_{time}"),
+                ["state", time],
+                unique=False,
+                sqlite_where=is_set,
+                postgresql_where=is_set,
+            )
 
     op.create_table(
         "keys",
@@ -190,38 +198,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "token", name=op.f("pk_attempts")),
     )
     op.create_table(
-        "job_files",
+        "job_reads",
         sa.Column("job_id", sa.String(length=255), nullable=False),
-        sa.Column("file_id", sa.String(length=255), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_files_job_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("job_id", "file_id", name=op.f("pk_job_files")),
+        sa.Column("read_id", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_reads_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "read_id", name=op.f("pk_job_reads")),
     )
-    with op.batch_alter_table("job_files") as batch_op:
-        batch_op.create_index(batch_op.f("ix_job_files_file_id"), ["file_id"], unique=False)
+    with op.batch_alter_table("job_reads") as batch_op:
+        batch_op.create_index(batch_op.f("ix_job_reads_read_id"), ["read_id"], unique=False)
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("job_files") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_job_files_file_id"))
-
-    op.drop_table("job_files")
-    op.drop_table("attempts")
-    op.drop_table("artifacts")
-    op.drop_table("workers")
-    op.drop_table("pools")
-    op.drop_table("locks")
-    op.drop_table("keys")
-    with op.batch_alter_table("jobs") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_jobs_state_queue_publish_at"))
-        batch_op.drop_index(batch_op.f("ix_jobs_state_lease_until"))
-        batch_op.drop_index(batch_op.f("ix_jobs_project_idempotency_key"))
-        batch_op.drop_index(batch_op.f("ix_jobs_project_id"))
-        batch_op.drop_index(batch_op.f("ix_jobs_pipeline_id"))
-        batch_op.drop_index(batch_op.f("ix_jobs_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_jobs_batch_id"))
-
-    op.drop_table("jobs")
-    with op.batch_alter_table("files") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_files_expires_at"))
-
-    op.drop_table("files")
+    for table in ("job_reads", "attempts", "artifacts", "workers", "pools", "locks", "keys", "jobs", "files"):
+        op.drop_table(table)
