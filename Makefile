@@ -49,7 +49,7 @@ chaos: dev-servers
 	SACCADE_CHAOS_MINUTES=20 $(PY) -m pytest -q -s --timeout 3600 tests/chaos
 
 bench: dev
-	$(PY) -m benchmarks
+	PYTHONPATH=tests $(PY) -m benchmarks
 
 clean:
 	rm -rf .venv .venvs .saccade saccade-out .pytest_cache .ruff_cache .import_linter_cache .benchmarks

@@ -35,7 +35,9 @@ def tasks_per_second(redis_url: str, count: int = 2000) -> float:
     client = _client()
     options = ["--pool=prefork", "--concurrency=1", "--loglevel=ERROR", "--without-gossip", "--without-mingle"]
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.bare_celery", "worker", *options]
-    workers = [subprocess.Popen([*command, f"--hostname=bare{n}@%h"], env=env) for n in range(2)]
+    workers = [
+        subprocess.Popen([*command, f"--hostname=bare{n}@%h"], env=env, stdout=subprocess.DEVNULL) for n in range(2)
+    ]
     try:
         for number in range(20):  # both are up once some are done
             noop.delay(number)

@@ -1,6 +1,6 @@
 """Every 5th frame of a 1080p H.264 clip (600 frames, 4 Mb/s) to JPEG: Saccade's runner beside two bare loops.
 
-``python benchmarks/frames.py [ROUNDS]`` prints a Markdown table. The three run interleaved, each with its
+The three run interleaved, each with its
 library's default threads. The clip is made once, with ffmpeg, in the temporary folder.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 import av
 import cv2
 
+from saccade.client import Client
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_kinds.extract_frames.contract import ExtractFramesParams
 from saccade_kinds.extract_frames.runner import run
@@ -77,10 +77,11 @@ def saccade(path: Path, out: Path) -> int:
     return run(inputs_of(video=path), ExtractFramesParams(every_n=EVERY_N), LocalContext(out)).count
 
 
+NAIVE, DECODING, OURS = "OpenCV read + imwrite", "decode alone (PyAV)", "Saccade's runner"
 WAYS: dict[str, Callable[[Path, Path], int]] = {
-    "OpenCV read + imwrite": naive,
-    "decode alone (PyAV)": decode_alone,
-    "Saccade's runner": saccade,
+    NAIVE: naive,
+    DECODING: decode_alone,
+    OURS: saccade,
 }
 
 
@@ -103,13 +104,13 @@ def measure(rounds: int) -> list[Row]:
     return [Row(name, seconds, plain / seconds, decoding / seconds) for name, seconds in median.items()]
 
 
-def table(rows: list[Row]) -> str:
-    """Rows as Markdown."""
-    head = "| way | median s | speed / plain OpenCV loop | speed / decoding alone |\n|---|---|---|---|\n"
-    return head + "\n".join(
-        f"| {row.name} | {row.seconds:.2f} | {row.against_naive:.2f} | {row.against_decoding:.2f} |" for row in rows
-    )
-
-
-if __name__ == "__main__":
-    print(table(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 5)))
+def through(client: Client, rounds: int = 3) -> float:
+    """Median seconds of the same through the whole stack, from the claim to the stored result; one job at a time."""
+    file = client.upload(clip()).id
+    took: list[float] = []
+    for _ in range(rounds):
+        job = client.wait(client.submit("extract_frames", {"video": file}, {"every_n": EVERY_N}).id, timeout_s=120)
+        if job.run_s is None or not job.artifacts:
+            raise RuntimeError(f"{job.id} is {job.state}: {job.error}")
+        took.append(job.run_s)
+    return statistics.median(took)
