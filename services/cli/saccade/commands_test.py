@@ -34,6 +34,14 @@ def test_without_a_stack_the_way_to_one_is_told(cli: CliRunner, command: list[st
     assert "saccade up" in result.output
 
 
+def test_how_a_project_may_be_called_is_told(cli: CliRunner) -> None:
+    told = " ".join(cli.invoke(main, ["keys", "create", "--help"]).output.split())
+    assert "lower-case letters, digits, - and _" in told
+    refused = cli.invoke(main, ["keys", "create", "--project", "Mine"])
+    assert refused.exit_code != 0
+    assert "lower-case" in refused.output
+
+
 def test_keys_are_made_listed_and_revoked(cli: CliRunner, tmp_path: Path) -> None:
     made = cli.invoke(main, ["keys", "create", "--role", "read", "--project", "p", "--name", "for me"])
     assert made.exit_code == 0

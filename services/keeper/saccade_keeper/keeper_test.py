@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from saccade_core.blobs import open_blobs
-from saccade_core.errors import NotFound
+from saccade_core.blobs import Blobs, open_blobs
+from saccade_core.errors import NotFound, Unavailable
 from saccade_core.jobs import JobState
 from saccade_core.queue import Queue, connect
+from saccade_core.records import repair
 from saccade_core.records.database import Database, now
 from saccade_core.records.fleet import set_paused
+from saccade_core.records.repair import release_lock, take_lock
 from saccade_core.records.requests import get_job
 from saccade_core.records.tables import LockRow
 from saccade_keeper.keeper import Keeper
@@ -162,6 +165,7 @@ def test_overdue_and_expired_jobs_go(keeper: Keeper, keeper_settings: KeeperSett
     succeed(sqlite_db, over)
     alter(sqlite_db, over.id, expires_at=now() - 1.0)
     keeper.step()
+    keeper.cleaner.tidy(lambda: True)
     assert record(sqlite_db, late.id).state == JobState.FAILED
     with pytest.raises(NotFound):
         get_job(sqlite_db, PROJECT, over.id)
@@ -186,17 +190,109 @@ def test_the_sweep_removes_what_no_record_names(
         "jobs/job_none/1/a.txt": False,
         "jobs/stray": False,
         "files/file_none": False,
+        "contract-check/0": False,
     }
     for key in keys:
         blobs.put_bytes(key, b"a", "text/plain")
+    (tmp_path / "blobs" / "tmp" / "half").write_bytes(b"a")
     old = time.time() - 7200
     for path in (tmp_path / "blobs").rglob("*"):
         os.utime(path, (old, old))
     blobs.put_bytes("jobs/job_none/1/young.txt", b"a", "text/plain")
-    assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 5
+    assert remove_forgotten(sqlite_db, blobs, 3600.0, lambda: False) == 1  # the half-written file
+    assert list((tmp_path / "blobs" / "tmp").iterdir()) == []
+    assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 6
     kept = {key for key, keep in keys.items() if keep} | {"jobs/job_none/1/young.txt"}
     assert {stat.key for stat in blobs.list()} == kept
     assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 0
+
+
+class _Slow:
+    """An object store that answers only once it may."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self.asked, self.answer = threading.Event(), threading.Event()
+        self._delete_prefix = blobs.delete_prefix
+
+    def delete_prefix(self, prefix: str) -> int:
+        self.asked.set()
+        assert self.answer.wait(60)
+        return self._delete_prefix(prefix)
+
+
+@contextmanager
+def _running(keeper: Keeper) -> Generator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def _expired(db: Database) -> str:
+    held = claimed(db, accepted(db, ttl_s=1.0).id)
+    succeed(db, held)
+    alter(db, held.id, expires_at=now() - 1.0)
+    return held.id
+
+
+def test_a_slow_object_store_stops_no_repair(
+    keeper: Keeper,
+    keeper_settings: KeeperSettings,
+    queue: Queue,
+    sqlite_db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = _Slow(open_blobs(keeper_settings))
+
+    def delete_prefix(_blobs: Blobs, prefix: str) -> int:
+        return slow.delete_prefix(prefix)
+
+    monkeypatch.setattr(Blobs, "delete_prefix", delete_prefix)
+    _expired(sqlite_db)
+    with _running(keeper):
+        assert slow.asked.wait(30)
+        _due(sqlite_db, 3)
+        eventually(lambda: queue.depth("cpu") == 3)
+        slow.answer.set()
+    assert _leader(sqlite_db) == ""
+
+
+def test_only_the_leader_cleans(keeper: Keeper, sqlite_db: Database) -> None:
+    assert take_lock(sqlite_db, "keeper", "another", 3600.0)
+    over = _expired(sqlite_db)
+    with _running(keeper):
+        time.sleep(2.0)  # the first look would come after half a second
+        assert record(sqlite_db, over).id == over
+        release_lock(sqlite_db, "keeper", "another")
+        eventually(lambda: not _exists(sqlite_db, over), what="the expired job's removal")
+
+
+def _exists(db: Database, job_id: str) -> bool:
+    try:
+        return bool(record(db, job_id))
+    except NotFound:
+        return False
+
+
+def test_an_emptied_redis_is_filled_again_also_where_the_database_fails_first(
+    keeper: Keeper, queue: Queue, sqlite_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted(sqlite_db)  # not due by itself before some seconds
+
+    def away(_db: Database) -> None:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repair, "publish_all_again", away)
+        keeper.step()
+    assert queue.depth("cpu") == 0
+    keeper.step()
+    assert queue.depth("cpu") == 1
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import resource
 import secrets
 import subprocess
 import sys
@@ -381,15 +382,27 @@ def test_a_full_disk_is_a_storage_failure(tmp_path: Path, monkeypatch: pytest.Mo
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_parts_that_killed_processes_left_are_removed_after_a_day(tmp_path: Path) -> None:
+def test_parts_that_killed_processes_left_are_removed_by_age(tmp_path: Path) -> None:
     blobs = open_blobs(BlobSettings(blobs_url=f"file:{tmp_path}"))
     (tmp_path / "tmp").mkdir()
     for name, age_s in (("old", 90_000), ("young", 80_000)):
         (tmp_path / "tmp" / name).write_bytes(b"x")
         then = datetime.now(UTC).timestamp() - age_s
         os.utime(tmp_path / "tmp" / name, (then, then))
-    blobs.check()
+    assert blobs.remove_stale_parts(86_400) == 1
     assert [p.name for p in (tmp_path / "tmp").iterdir()] == ["young"]
+
+
+def test_what_the_disk_does_not_take_to_the_end_is_removed(tmp_path: Path) -> None:
+    blobs = open_blobs(BlobSettings(blobs_url=f"file:{tmp_path}"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(StorageFailed):
+            blobs.put_bytes("a", bytes((1 << 20) + 10), "text/plain")  # the rest waits in a buffer
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_deletes_and_writes_in_one_folder_do_not_collide(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def _run_child(
                 log.warning("the child said %r", other)
 
     task = Task(kind.name, inputs, job.params, scratch, kind.time_limit_s, kind.memory_mb)
-    return _clean(host, host.child.run(task, Watch(tell, partial(_stop_reason, host, lease))))
+    return _checked(host, host.child.run(task, Watch(tell, partial(_stop_reason, host, lease))))
 
 
 def _store(host: Host, job: JobRow, folder: Path, check: Check) -> list[StoredArtifact]:
@@ -210,25 +210,11 @@ def _checkpoints(job: JobRow) -> str:
     return f"jobs/{job.id}/checkpoints/"
 
 
-def _clean(host: Host, result: dict[str, Any]) -> dict[str, Any]:
-    text = json.dumps(result)
-    if len(text) > host.settings.max_result_bytes:
-        limit = host.settings.max_result_bytes
-        raise InputTooLarge(f"The result is {len(text)} bytes of JSON; at most {limit} are kept.")
-    # PostgreSQL's JSON cannot hold the character NUL, which recognised text may contain.
-    return _without_nul(result) if "\\u0000" in text else result
-
-
-def _without_nul(value: Any) -> Any:
-    match value:
-        case str():
-            return value.replace("\0", "")
-        case list():
-            return [_without_nul(item) for item in value]
-        case dict():
-            return {key: _without_nul(item) for key, item in value.items()}
-        case _:
-            return value
+def _checked(host: Host, result: dict[str, Any]) -> dict[str, Any]:
+    size, limit = len(json.dumps(result)), host.settings.max_result_bytes
+    if size > limit:
+        raise InputTooLarge(f"The result is {size} bytes of JSON; at most {limit} are kept.")
+    return result
 
 
 def _digest(params: dict[str, Any]) -> str:

@@ -47,6 +47,12 @@ def test_the_address_on_this_machine(host: str, url: str) -> None:
     assert StackConfig(host, 80, Path("/d"), {}).url == url
 
 
+def test_the_gateway_is_not_killed_while_it_ends_requests_under_way(tmp_path: Path) -> None:
+    gateway = programs(StackConfig("127.0.0.1", 80, tmp_path, {}), {})[1]
+    assert gateway.name == "gateway"
+    assert gateway.grace_s >= 15  # requests get 10 s from the gateway itself
+
+
 def test_processes_start_with_redis_and_stop_with_the_gateway(tmp_path: Path) -> None:
     made = programs(StackConfig("127.0.0.1", 80, tmp_path, {"cpu": 2}), {"cpu": Path("/python")})
     assert [p.name for p in made] == ["redis", "gateway", "keeper", "cpu-1", "cpu-2"]

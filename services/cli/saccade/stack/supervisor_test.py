@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from saccade.stack.processes import Backoff
+from saccade.stack.processes import LOG_LIMIT_BYTES, Backoff
 
 _SCRIPT = """
 import json, os, sys
@@ -153,6 +153,24 @@ def test_orphans_of_a_dead_process_are_ended(supervise: Callable[..., Supervised
     os.kill(stack.wait_for_pids(1)["a"], signal.SIGKILL)
     until(lambda: not psutil.pid_exists(orphan))
     assert stack.stop() == 0
+
+
+def test_a_log_that_grew_too_large_is_moved_aside_while_it_is_written(
+    supervise: Callable[..., Supervised], tmp_path: Path
+) -> None:
+    log = tmp_path / "a.log"
+    with log.open("wb") as file:
+        file.write(b"first words")
+        file.truncate(LOG_LIMIT_BYTES)
+    stack = supervise(a=["sh", "-c", "while :; do echo word; sleep 0.02; done"])
+    before = tmp_path / "a.log.1"
+    until(lambda: before.exists() and log.stat().st_size < LOG_LIMIT_BYTES and b"word" in log.read_bytes())
+    assert set(log.read_text().splitlines()) == {"word"}
+    assert before.stat().st_size > LOG_LIMIT_BYTES
+    with before.open("rb") as file:
+        assert file.read(11) == b"first words"
+    assert stack.stop() == 0
+    assert not any(psutil.pid_exists(pid) for pid in stack.pids().values())
 
 
 def test_a_killed_supervisor_takes_its_processes_along(supervise: Callable[..., Supervised]) -> None:

@@ -325,10 +325,10 @@ def test_a_key_whose_job_is_deleted_at_the_same_time_is_free(db: Database) -> No
     @event.listens_for(db.engine, "before_cursor_execute")
     def delete_before_the_look(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.lstrip().startswith("SELECT"):
-            event.remove(db.engine, "before_cursor_execute", delete_before_the_look)
             connection.execute(delete(JobRow).where(JobRow.id == old.id))
 
     row, fresh = accept(db, new_job(idempotency_key="k"))
+    event.remove(db.engine, "before_cursor_execute", delete_before_the_look)
     assert fresh
     assert row.id != old.id
     assert _ids(db, JobFilter()) == [row.id]

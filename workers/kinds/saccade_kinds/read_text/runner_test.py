@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import threading
 import time
 from itertools import pairwise
@@ -277,6 +278,13 @@ def test_cancelled_while_tesseract_reads_ends_it(tmp_path: Path) -> None:
     for thread in threading.enumerate():
         if thread.name.startswith("read-page"):
             thread.join()
+
+
+def test_a_process_that_vanished_works_nowhere(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "1000", str(tmp_path)]) as started:
+        process = psutil.Process(started.pid)
+        started.kill()
+    assert not _works_in(tmp_path, process)
 
 
 def _tesseracts(scratch: Path) -> list[psutil.Process]:
