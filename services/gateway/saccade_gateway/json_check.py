@@ -36,21 +36,21 @@ def check_json(body: Any) -> None:
     Raises TooLarge over MAX_VALUES values in all or MAX_NAMES names in one object, and InvalidRequest where it is
     nested over MAX_DEPTH deep, a number is not finite, or text holds NUL or half a surrogate pair.
     """
-    waiting: list[tuple[_Place, Any]] = [(_Place(None), body)]
-    values = 1
+    waiting: list[tuple[_Place, Any]] = [(_Place(None), [body])]
+    values = 0
     while waiting:
-        place, value = waiting.pop()
-        if isinstance(value, dict | list):
-            inside = cast("dict[str, Any] | list[Any]", value)
-            values += len(inside)
-            _check_size(place, inside, values)
-            depth = place.depth + 1
-            items = inside.items() if isinstance(inside, dict) else enumerate(inside)
-            waiting += [(_Place(place, key, depth), item) for key, item in items]
-        elif isinstance(value, str):
-            _check_text(place, value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise InvalidRequest("A number must be finite.", field=place.field(), received=str(value))
+        place, inside = waiting.pop()
+        values += len(inside)
+        _check_size(place, inside, values)
+        items = inside.items() if isinstance(inside, dict) else enumerate(inside)
+        for key, value in items:
+            kind = type(value)  # of what was JSON, never a class derived from these
+            if kind is dict or kind is list:
+                waiting.append((place.of(key), value))
+            elif kind is str:
+                _check_text(place, value, key)
+            elif kind is float and not math.isfinite(value):
+                raise InvalidRequest("A number must be finite.", field=place.of(key).field(), received=str(value))
 
 
 def _check_size(place: _Place, inside: dict[str, Any] | list[Any], values: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from saccade_core.records.database import Database
 from saccade_core.records.requests import JobFilter, JobWithArtifacts
 from saccade_gateway import submit
 from saccade_gateway.json_check import check_json
+from saccade_gateway.problems import field_problem
 from saccade_gateway.testing import Served, image_request
 
 
@@ -57,6 +58,17 @@ def test_as_many_errors_are_told_as_one_can_read(api: httpx.Client) -> None:
     answer = api.post("/v1/jobs", json=image_request(params={"operations": [operation] * 50}))
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert answer.json()["detail"] == "The request breaks its rules in 45,000 places."
+
+
+def test_what_was_received_is_written_no_further_than_it_is_shown() -> None:
+    class Ends(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            yield from range(1000)
+            pytest.fail("read to its end")
+
+    shown = field_problem("a", "No.", Ends([1])).received
+    assert shown.startswith("[0, 1, 2, ")
+    assert len(shown) == 201
 
 
 def test_bodies_are_checked_beside_the_event_loop(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,13 @@ def _shown(value: Any) -> Any:
 
 
 def _as_json(value: Any) -> str:
+    """The beginning of ``value`` as JSON; what is not shown is not written."""
+    text = ""
     try:
-        return json.dumps(value, ensure_ascii=False, default=str)[: _RECEIVED_CHARACTERS + 1]
+        for piece in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+            text += piece[: _RECEIVED_CHARACTERS + 1]
+            if len(text) > _RECEIVED_CHARACTERS:
+                break
     except (ValueError, RecursionError):
         return f"({type(value).__name__})"
+    return text
