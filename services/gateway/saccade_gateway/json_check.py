@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from saccade_core.errors import InvalidRequest, TooLarge
 
@@ -19,6 +19,10 @@ class _Place(NamedTuple):
     holder: _Place | None
     key: str | int = ""
     depth: int = 0
+
+    def of(self, key: str | int) -> _Place:
+        """The place of an item in the value here."""
+        return _Place(self, key, self.depth + 1)
 
     def field(self) -> str:
         """The path as error messages have it: ``params.operations[0]``."""
@@ -36,8 +40,10 @@ def check_json(body: Any) -> None:
     Raises TooLarge over MAX_VALUES values in all or MAX_NAMES names in one object, and InvalidRequest where it is
     nested over MAX_DEPTH deep, a number is not finite, or text holds NUL or half a surrogate pair.
     """
-    waiting: list[tuple[_Place, Any]] = [(_Place(None), [body])]
-    values = 0
+    if not isinstance(body, dict | list):
+        return  # nothing that could be recorded: its validation tells
+    waiting: list[tuple[_Place, Any]] = [(_Place(None), body)]
+    values = 1
     while waiting:
         place, inside = waiting.pop()
         values += len(inside)
@@ -48,7 +54,7 @@ def check_json(body: Any) -> None:
             if kind is dict or kind is list:
                 waiting.append((place.of(key), value))
             elif kind is str:
-                _check_text(place, value, key)
+                _check_text(value, place, key)
             elif kind is float and not math.isfinite(value):
                 raise InvalidRequest("A number must be finite.", field=place.of(key).field(), received=str(value))
 
@@ -63,11 +69,15 @@ def _check_size(place: _Place, inside: dict[str, Any] | list[Any], values: int) 
         raise TooLarge(f"A request may hold {MAX_VALUES:,} values.", field="body", received="more")
     if isinstance(inside, dict):
         for name in inside:
-            _check_text(place, name)
+            _check_text(name, place)
 
 
-def _check_text(place: _Place, text: str) -> None:
+def _check_text(text: str, holder: _Place, key: str | int | None = None) -> None:
+    """``text`` is a name in ``holder``, or the value of its ``key``."""
     if "\x00" in text:
-        raise InvalidRequest("Text may not hold a NUL character.", field=place.field(), received=text)
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidRequest("Text may not hold half a surrogate pair.", field=place.field(), received=text)
+        rule = "Text may not hold a NUL character."
+    elif not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        rule = "Text may not hold half a surrogate pair."
+    else:
+        return
+    raise InvalidRequest(rule, field=(holder if key is None else holder.of(key)).field(), received=text)

@@ -90,7 +90,9 @@ class RecordsCollector(Collector):
             jobs.add_metric([kind, state], count)
         labels = ["kind", "state"]
         ended = GaugeMetricFamily("saccade_jobs_ended", "Jobs that ran and ended in the last hour", labels=labels)
-        queue_s = GaugeMetricFamily("saccade_jobs_ended_queue_seconds", "How long these waited, together", labels=labels)
+        queue_s = GaugeMetricFamily(
+            "saccade_jobs_ended_queue_seconds", "How long these waited, together", labels=labels
+        )
         run_s = GaugeMetricFamily("saccade_jobs_ended_run_seconds", "How long these ran, together", labels=labels)
         for row in statistics.finished_jobs(self._db):
             ended.add_metric([row.kind, row.state], row.count)
