@@ -62,15 +62,17 @@ def _machine() -> str:
 def _memory(stack: Stack) -> str:
     rows = ["## Memory of each idle process", "", "| process | MiB (unique set size) |", "|---|---|"]
     supervisor = psutil.Process(stack.process.pid)
-    for process in [supervisor, *supervisor.children(recursive=True)]:
-        name = " ".join(part for part in process.cmdline() if "saccade" in part or "redis-server" in part)
-        rows.append(f"| {_short(name)} | {process.memory_full_info().uss / 2**20:.0f} |")
+    processes = [supervisor, *supervisor.children(recursive=True)]
+    rows += [f"| {_short(p.cmdline())} | {p.memory_full_info().uss / 2**20:.0f} |" for p in processes]
     return "\n".join(rows)
 
 
-def _short(command: str) -> str:
-    words = [Path(word).name if "/" in word else word for word in command.split()]
-    return " ".join(words)[:60] or "?"
+def _short(command: list[str]) -> str:
+    """The module that runs, or the program."""
+    if "-m" in command:
+        module = command[command.index("-m") + 1]
+        return f"{module} up" if module == "saccade" else module
+    return Path(command[0].split()[0]).name
 
 
 def _jobs(stack: Stack) -> str:
