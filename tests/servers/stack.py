@@ -44,7 +44,12 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.mark = uuid.uuid4().hex
         self.client = Client(self.url, patience_s=60)
-        marks = {_MARK: self.mark, "SACCADE_CHILD_ENV": f'["{_MARK}"]', "SACCADE_POOL_PYTHON_CPU": sys.executable, **(env or {})}
+        marks = {
+            _MARK: self.mark,
+            "SACCADE_CHILD_ENV": f'["{_MARK}"]',
+            "SACCADE_POOL_PYTHON_CPU": sys.executable,
+            **(env or {}),
+        }
         self._server = Server([*self.command(), "--workers", workers], self._folder, "saccade", env=marks)
 
     def command(self) -> list[str]:
