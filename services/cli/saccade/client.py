@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,7 @@ class Event:
 
 
 class Client:
-    """Talks to one Saccade at ``url``.
+    """Talks to one Saccade at ``url``, with ``api_key`` or the key in the variable ``SACCADE_API_KEY``.
 
     Connection errors and answers 429 and 503 are tried again, with the pause that ``Retry-After`` asks for, for
     ``patience_s`` seconds; after that they raise SaccadeUnreachable or SaccadeApiError. Job submissions carry an
@@ -58,6 +59,7 @@ class Client:
     def __init__(self, url: str = DEFAULT_URL, *, api_key: str | None = None, patience_s: float = 15.0) -> None:
         self.url = url.rstrip("/")
         self._patience_s = patience_s
+        api_key = api_key or os.environ.get("SACCADE_API_KEY")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         timeout = httpx.Timeout(30.0, read=60.0 + _LONG_POLL_S)
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, follow_redirects=True)

@@ -149,10 +149,18 @@ def problem_text(error: JobProblem) -> Text:
     return Text.assemble((f"{error.code}{where}: ", "bold red"), error.message, hint)
 
 
+class LastingConsole(Console):
+    """A console whose reader may leave (``saccade up | head``): what is said after that is said to nobody."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 def api_error_text(error: SaccadeApiError) -> str:
     """A problem document in lines."""
     fields = [
-        f"  {e.field}: {e.message if e.message != error.message else ''}"
+        f"  {e.field}"
+        + (f": {e.message}" if e.message != error.message else "")
         + (f" (received {_cut(json.dumps(e.received))})" if e.received is not None else "")
         for e in error.errors
     ]

@@ -9,7 +9,17 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from saccade.problems import FieldProblem, SaccadeApiError
-from saccade.tables import api_error_text, demo_table, job_view, jobs_table, links, result_view, short, size
+from saccade.tables import (
+    LastingConsole,
+    api_error_text,
+    demo_table,
+    job_view,
+    jobs_table,
+    links,
+    result_view,
+    short,
+    size,
+)
 from saccade_core.jobs import ArtifactView, Job, JobLinks, JobProblem, JobState, Progress
 
 
@@ -122,3 +132,14 @@ def test_problems_name_the_fields() -> None:
 
 def test_sizes() -> None:
     assert [size(n) for n in (0, 999, 1000, 2_500_000, 3 * 10**9)] == ["0 B", "999 B", "1.0 kB", "2.5 MB", "3.0 GB"]
+
+
+def test_a_console_whose_reader_left_goes_on_in_silence() -> None:
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    console = LastingConsole(file=Gone())
+    console.print("said to nobody")
+    console.print("and no more")
+    assert console.quiet

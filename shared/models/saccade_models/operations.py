@@ -7,7 +7,7 @@ the picture as it is when the operation's turn comes; colours are ``#rrggbb``.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -286,3 +286,7 @@ SizeChangingOperation = CropOperation | ResizeOperation | RotateOperation | PadO
 FrameOperation = Annotated[SizeKeepingOperation, Field(discriminator="op")]
 #: Any operation.
 Operation = Annotated[SizeKeepingOperation | SizeChangingOperation, Field(discriminator="op")]
+#: What ``op`` may be.
+OPERATION_NAMES: tuple[str, ...] = tuple(
+    get_args(model.model_fields["op"].annotation)[0] for model in get_args(SizeKeepingOperation | SizeChangingOperation)
+)

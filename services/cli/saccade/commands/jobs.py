@@ -82,8 +82,10 @@ def watch(job: str, url: str | None) -> None:
 def cancel(job: str, url: str | None) -> None:
     """Cancel a job."""
     with _client(url) as client:
+        ended = client.job(job).state.final
         client.cancel(job)
-        click.echo(f"{job} {client.job(job, wait=5).state}")
+        state = client.job(job, wait=5).state
+        click.echo(f"{job} had ended before: {state}" if ended else f"{job} {state}")
 
 
 @click.command()

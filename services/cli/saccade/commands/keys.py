@@ -67,7 +67,7 @@ def list_(data_dir: Path) -> None:
         for row in records.list_keys(database):
             times = [f"{when:%Y-%m-%d %H:%M}" if (when := utc(t)) else "" for t in (row.created_at, row.revoked_at)]
             table.add_row(row.id, Text(row.project), row.role, Text(row.name), *times)
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=160).print(table)  # ids are there to be copied whole
 
 
 @keys.command()

@@ -15,7 +15,7 @@ from saccade.commands.options import data_option
 from saccade.demo import run_demo
 from saccade.stack.config import StackConfig, free_port, parse_workers
 from saccade.stack.up import WhenReady, run_stack
-from saccade.tables import demo_table, links
+from saccade.tables import LastingConsole, demo_table, links
 from saccade_core.jobs import Job, JobState
 from saccade_core.kind import Pool
 from saccade_core.records.database import Database
@@ -48,7 +48,7 @@ def up(*, host: str, port: int, data_dir: Path, workers: dict[Pool, int], demo: 
     if then_exit and not demo:
         raise click.UsageError("--exit goes with --demo.")
     config = StackConfig(host, port or free_port(host), Path(os.path.abspath(data_dir)), workers)  # noqa: PTH100 - a link stays
-    console = Console(soft_wrap=True, highlight=False)
+    console = LastingConsole(soft_wrap=True, highlight=False)
 
     def say(line: str) -> None:
         with suppress(OSError):  # the terminal may be gone

@@ -161,7 +161,7 @@ def test_a_log_that_grew_too_large_is_moved_aside_while_it_is_written(
     log = tmp_path / "a.log"
     with log.open("wb") as file:
         file.write(b"first words")
-        file.truncate(LOG_LIMIT_BYTES)
+        file.truncate(LOG_LIMIT_BYTES + 1)
     stack = supervise(a=["sh", "-c", "while :; do echo word; sleep 0.02; done"])
     before = tmp_path / "a.log.1"
     until(lambda: before.exists() and log.stat().st_size < LOG_LIMIT_BYTES and b"word" in log.read_bytes())

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from saccade_core.kind import Artifact, Input, Kind, Params, Result
-from saccade_models.operations import ImageFormat, Operation
+from saccade_models.operations import OPERATION_NAMES, ImageFormat, Operation
 
 
 class EditImageParams(Params):
@@ -16,7 +16,9 @@ class EditImageParams(Params):
     operations: list[Operation] = Field(
         default=[],
         max_length=50,
-        description="Done one after the other, each on what the one before gave; none only converts the format",
+        description="Done one after the other, each on what the one before gave; none only converts the format. "
+        f'Each is an object such as {{"op": "resize", "width": 320}}; op is one of {", ".join(OPERATION_NAMES)}; '
+        "GET /v1/kinds/edit_image has what each takes",
     )
     format: ImageFormat = "png"
     quality: int = Field(default=90, ge=1, le=100, description="Of jpeg and webp")
