@@ -117,6 +117,9 @@ class S3Sink:
         self._writer.__exit__(type(error), error, None)
 
 
+_TRIES = 50
+
+
 class FileSink:
     """A file in the store's ``tmp`` folder, moved under its key at the end; file and folder entries are fsynced.
 
@@ -137,12 +140,13 @@ class FileSink:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        for attempt in range(10):
+        for attempt in range(_TRIES):
             try:
                 changed = self._make_folders()
                 self._part.replace(self._target)
-            except FileNotFoundError:  # a delete has just removed the empty folder
-                if attempt == 9:
+            except (FileNotFoundError, FileExistsError):
+                # A delete removes empty folders meanwhile; mkdir finds one that is gone when it looks what it is.
+                if attempt == _TRIES - 1:
                     raise
             else:
                 for folder in changed:
