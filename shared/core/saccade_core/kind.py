@@ -8,10 +8,10 @@ files it names). Everything else (request schema, CLI flags, worker registration
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -65,9 +65,22 @@ class Artifact:
     description: str
 
 
+def _no_models(_: Any) -> Sequence[str]:
+    return ()
+
+
+def _no_gallery(_: Any) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of job. ``time_limit_s`` and ``memory_mb`` end one run of it from outside when exceeded."""
+    """One kind of job. ``time_limit_s`` and ``memory_mb`` end one run of it from outside when exceeded.
+
+    ``models`` and ``gallery`` name, from the validated params, the registered weights (``yolo11n``) and the face
+    gallery that a run needs; the worker brings both before the run starts. With ``parts`` the runner may split a
+    long job over several workers (``Part``).
+    """
 
     name: str
     pool: Pool | tuple[Pool, ...]
@@ -80,6 +93,9 @@ class Kind:
     train: bool = False
     time_limit_s: float = 600.0
     memory_mb: int = 4096
+    models: Callable[[Any], Sequence[str]] = _no_models
+    gallery: Callable[[Any], str | None] = _no_gallery
+    parts: bool = False
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -123,6 +139,90 @@ class Inputs:
         return list(self.files.get(name, []))
 
 
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Registered weights on this machine, their bytes checked.
+
+    ``files`` are local paths by role: ``weights``, and what else the model has (``labels``, ``config``, ``onnx``);
+    ``facts`` is what the registry says of the model (``family``, ``labels``, ``input_size`` ...). ``sha256`` is of
+    ``weights``.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    files: Mapping[str, Path]
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def path(self) -> Path:
+        """The file of the weights."""
+        return self.files["weights"]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryFiles:
+    """A face gallery as it was when the run began, N faces of P people.
+
+    ``embeddings``: a raw file, (N, D) float32, rows of unit length. ``owners``: a raw file, (N,) uint32, each face's
+    index into ``people``. ``faces``: a text file, each row's face id on a line. ``model`` is the registered name
+    and version of the embedding network (``mobilefacenet@1``).
+    """
+
+    id: str
+    name: str
+    revision: int
+    model: str
+    dimensions: int
+    embeddings: Path
+    owners: Path
+    people: Sequence[str]
+    faces: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledFace:
+    """A face to be added to the job's gallery, in the same transaction that makes the job succeed.
+
+    ``embedding`` has unit length; ``crop`` (aligned, JPEG) and ``photo`` (the face and some of what is around it,
+    JPEG) are files in the scratch folder; ``source`` is the input's field (``inputs.images[3]``).
+    """
+
+    person: str
+    embedding: Sequence[float]
+    quality: Mapping[str, float]
+    crop: Path
+    photo: Path
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a long job, run by whichever worker is free. ``spec`` is JSON that only the runner understands;
+    ``weight`` is its share of the work (frames), for the job's progress.
+
+    A runner of a kind with ``parts`` has, beside ``run(inputs, params, context)``::
+
+        plan(inputs, params, context) -> Sequence[Part]                    # empty: call run() instead
+        run_part(inputs, params, context, part: Part) -> dict[str, Any]    # small JSON; bulk goes into artefacts
+        join(inputs, params, context, parts: Sequence[DonePart]) -> Result
+    """
+
+    index: int
+    spec: Mapping[str, Any]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DonePart:
+    """A finished part as ``join`` gets it, in the order of ``index``: what ``run_part`` gave, and its artefacts
+    as local files below ``folder``, by their names."""
+
+    part: Part
+    result: Mapping[str, Any]
+    folder: Path
+
+
 class Context(Protocol):
     """What a runner may ask of the world; it knows nothing of queues, stores and databases."""
 
@@ -148,8 +248,16 @@ class Context(Protocol):
         """A path to write artefact ``name`` to (folders are made); stored when the run succeeds."""
         ...
 
-    def model(self, name: str) -> Path:
-        """The checked local file of registered weights; raises errors.ModelMissing."""
+    def model(self, name: str) -> ModelFiles:
+        """The checked local files of registered weights, noted in the job's provenance; raises errors.ModelMissing."""
+        ...
+
+    def gallery(self) -> GalleryFiles:
+        """The gallery that the kind's ``gallery`` named."""
+        ...
+
+    def enroll(self, face: EnrolledFace) -> None:
+        """Add a face to the job's gallery when the job succeeds."""
         ...
 
     def uses_model(self, name: str, version: str, sha256: str = "") -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from saccade_core.errors import Cancelled, ModelMissing
-from saccade_core.kind import InputFile, Inputs
+from saccade_core.errors import Cancelled, ModelMissing, NotFound
+from saccade_core.kind import EnrolledFace, GalleryFiles, InputFile, Inputs, ModelFiles
 
 
 @dataclass
@@ -16,12 +17,14 @@ class LocalContext:
     root: Path
     device: str = "cpu"
     cancel_after: int | None = None
-    models_dir: Path | None = None
+    weights: Callable[[str], ModelFiles] | None = None
+    gallery_files: GalleryFiles | None = None
     reported: list[tuple[float, float, str]] = field(default_factory=list[tuple[float, float, str]])
     logged: list[str] = field(default_factory=list[str])
     metrics: list[tuple[str, float, int]] = field(default_factory=list[tuple[str, float, int]])
     models: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     saved: list[str] = field(default_factory=list[str])
+    enrolled: list[EnrolledFace] = field(default_factory=list[EnrolledFace])
 
     @property
     def scratch(self) -> Path:
@@ -48,10 +51,20 @@ class LocalContext:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def model(self, name: str) -> Path:
-        if self.models_dir is None or not (self.models_dir / name).exists():
+    def model(self, name: str) -> ModelFiles:
+        if self.weights is None:
             raise ModelMissing(f"Model {name!r} is not here.", received=name)
-        return self.models_dir / name
+        found = self.weights(name)
+        self.uses_model(found.name, found.version, found.sha256)
+        return found
+
+    def gallery(self) -> GalleryFiles:
+        if self.gallery_files is None:
+            raise NotFound("No gallery was given.")
+        return self.gallery_files
+
+    def enroll(self, face: EnrolledFace) -> None:
+        self.enrolled.append(face)
 
     def uses_model(self, name: str, version: str, sha256: str = "") -> None:
         self.models.append((name, version, sha256))

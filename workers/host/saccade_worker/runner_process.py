@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from saccade_core.errors import Cancelled, EngineFailed, InvalidParams, ModelMissing, SaccadeError, WorkerLost
-from saccade_core.kind import ARTIFACT_NAME, InputFile, Inputs
+from saccade_core.kind import ARTIFACT_NAME, EnrolledFace, GalleryFiles, InputFile, Inputs, ModelFiles
 from saccade_kinds import registry
 
 log = logging.getLogger("saccade.runner")
@@ -78,8 +78,14 @@ class PipeContext:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def model(self, name: str) -> Path:
+    def model(self, name: str) -> ModelFiles:
         raise ModelMissing(f"No weights called {name!r} are registered.", received=name)
+
+    def gallery(self) -> GalleryFiles:
+        raise EngineFailed("This kind of job names no gallery.")
+
+    def enroll(self, face: EnrolledFace) -> None:  # noqa: ARG002 - until galleries are built
+        raise EngineFailed("This kind of job names no gallery.")
 
     def uses_model(self, name: str, version: str, sha256: str = "") -> None:
         self.tell("model", name=name, version=version, sha256=sha256)

@@ -87,6 +87,15 @@ class JobRow(Base):
     idempotency_key: Mapped[str | None]
     request_digest: Mapped[str]
 
+    # A long job split over workers: ``parent_id`` and ``part`` of a piece, ``parts_*`` of the job it belongs to.
+    # No foreign key: SQLite could add one only by copying the table.
+    parent_id: Mapped[str | None]
+    part: Mapped[int | None]
+    part_spec: Mapped[dict[str, Any] | None]
+    part_weight: Mapped[float | None]
+    parts_total: Mapped[int | None]
+    parts_left: Mapped[int | None]
+
     __table_args__ = (
         Index(None, "project", "idempotency_key", unique=True),
         Index(None, "project", "id"),
@@ -95,6 +104,7 @@ class JobRow(Base):
         *(_of_state_and(time) for time in _LOOKED_FOR),
         Index(None, "batch_id"),
         Index(None, "pipeline_id"),
+        Index(None, "parent_id", "part", unique=True),
     )
 
     @property
@@ -204,3 +214,51 @@ class LockRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     holder: Mapped[str]
     until: Mapped[float]
+
+
+class GalleryRow(Base):
+    """A face gallery. ``revision`` rises with every change, so that what was derived from it is known to be old;
+    ``model`` is the embedding network that all its faces were measured with (null until the first)."""
+
+    __tablename__ = "galleries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    name: Mapped[str]
+    model: Mapped[str | None]
+    dimensions: Mapped[int | None]
+    revision: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[float]
+
+    __table_args__ = (Index(None, "project", "name", unique=True),)
+
+
+class PersonRow(Base):
+    """One person of a gallery."""
+
+    __tablename__ = "people"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    gallery_id: Mapped[str] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    created_at: Mapped[float]
+
+    __table_args__ = (Index(None, "gallery_id", "name", unique=True),)
+
+
+class FaceRow(Base):
+    """One enrolled face: its embedding (float32, little endian, unit length) and where its pictures are."""
+
+    __tablename__ = "faces"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    gallery_id: Mapped[str] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"), index=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    embedding: Mapped[bytes]
+    quality: Mapped[dict[str, Any]]
+    crop_key: Mapped[str] = mapped_column(Text)
+    photo_key: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    source_sha256: Mapped[str]
+    job_id: Mapped[str]
+    created_at: Mapped[float]
