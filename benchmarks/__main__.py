@@ -12,17 +12,18 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import bare_celery, frames, jobs, pages
+from benchmarks import bare_celery, frames, jobs, objects, pages
 from servers.stack import Stack
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+_PARTS = ("jobs", "pages", "frames", "objects", "memory")
 
 
 def main() -> None:
     """Measure one after the other on one running stack with two worker processes."""
     parser = argparse.ArgumentParser(prog="benchmarks")
-    parser.add_argument("--only", choices=("jobs", "pages", "frames", "memory"), action="append")
-    only = set(parser.parse_args().only or ("jobs", "pages", "frames", "memory"))
+    parser.add_argument("--only", choices=_PARTS, action="append")
+    only = set(parser.parse_args().only or _PARTS)
     sections = [_machine()]
     with closing(Stack()) as stack:
         stack.start()
@@ -34,9 +35,11 @@ def main() -> None:
             sections.append(_pages(stack))
         if "frames" in only:
             sections.append(_frames(stack))
+        if "objects" in only:
+            sections.append(_objects(stack))
     text = "\n\n".join(sections) + "\n"
     print(text)
-    if len(only) == 4:
+    if len(only) == len(_PARTS):
         RESULTS.write_text(text, "utf-8")
 
 
@@ -128,6 +131,27 @@ def _frames(stack: Stack) -> str:
             "| way | s | speed beside the naive loop | beside decoding alone |",
             "|---|---|---|---|",
             *(f"| {r.name} | {r.seconds:.2f} | {r.against_naive:.2f} | {r.against_decoding:.2f} |" for r in rows),
+        ]
+    )
+
+
+def _objects(stack: Stack) -> str:
+    found = objects.measure(stack.url)
+    rows = [
+        ("plain loop: `YOLO('yolo11n.pt').predict(picture)`", found.plain),
+        ("best bare loop: exported model, OpenVINO, two processes, one thread each", found.best_bare),
+        ("Saccade, whole stack, 2 workers, results only", found.saccade),
+        ("Saccade, whole stack, 2 workers, with overlay.png, coco.json, objects.csv, labels", found.with_files),
+    ]
+    return "\n".join(
+        [
+            "## `detect_objects`, yolo11n, 200 photos of at most 640 pixels a side",
+            "",
+            "| way | images/s | beside the plain loop | beside the best bare loop |",
+            "|---|---|---|---|",
+            *(f"| {name} | {r:.1f} | {r / found.plain:.2f} | {r / found.best_bare:.2f} |" for name, r in rows),
+            "",
+            f"The best bare loop found {found.found[0]} objects, Saccade {found.found[1]}.",
         ]
     )
 

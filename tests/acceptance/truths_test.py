@@ -13,30 +13,14 @@ import pytest
 
 from saccade_core.assets import asset
 from saccade_core.jobs import Job, JobState
+from servers.asking import Given, finished, result_of
 from servers.stack import Stack
 
 pytestmark = pytest.mark.stack
 
 
-def _run(stack: Stack, kind: str, inputs: dict[str, str | list[str]], **params: Any) -> Job:
-    """The finished job of ``kind`` on assets, which must succeed."""
-
-    def upload(value: str | list[str]) -> Any:
-        return [upload(v) for v in value] if isinstance(value, list) else stack.client.upload(asset(value)).id
-
-    job = stack.client.submit(kind, {name: upload(value) for name, value in inputs.items()}, params)
-    ended = stack.client.wait(job.id, timeout_s=240)
-    assert ended.state is JobState.SUCCEEDED, ended.error
-    return ended
-
-
-def _result(job: Job) -> dict[str, Any]:
-    assert job.result is not None
-    return job.result
-
-
 def test_phototest_is_read_with_every_word_right(stack: Stack) -> None:
-    result = _result(_run(stack, "read_text", {"document": "documents/ocr/phototest.tif"}))
+    result = result_of(finished(stack, "read_text", {"document": "documents/ocr/phototest.tif"}))
     assert result["text"].split() == asset("documents/ocr/phototest.gold.txt").read_text("utf-8").split()
     [page] = result["pages"]
     for word in page["words"]:
@@ -45,40 +29,40 @@ def test_phototest_is_read_with_every_word_right(stack: Stack) -> None:
 
 
 def test_multipage_pdf_has_6_pages(stack: Stack) -> None:
-    job = _run(stack, "read_text", {"document": "documents/pdf/multipage.pdf"}, dpi=150, outputs=["text"])
-    result = _result(job)
+    job = finished(stack, "read_text", {"document": "documents/pdf/multipage.pdf"}, dpi=150, outputs=["text"])
+    result = result_of(job)
     assert [page["number"] for page in result["pages"]] == [1, 2, 3, 4, 5, 6]
     assert result["failed_pages"] == []
     assert result["word_count"] > 300
 
 
 def test_a_born_digital_page_keeps_its_own_text(stack: Stack) -> None:
-    result = _result(_run(stack, "read_text", {"document": "documents/pdf/tagged.pdf"}))
+    result = result_of(finished(stack, "read_text", {"document": "documents/pdf/tagged.pdf"}))
     assert {page["source"] for page in result["pages"]} == {"text_layer"}
     assert len(result["pages"]) == 2
 
 
 def test_the_face_is_found_where_it_is(stack: Stack) -> None:
-    inputs: dict[str, str | list[str]] = {
+    inputs: dict[str, Given] = {
         "image": "images/template_matching/messi.jpg",
         "template": "images/template_matching/messi_face.jpg",
     }
-    best = _result(_run(stack, "match_template", inputs))["matches"][0]
+    best = result_of(finished(stack, "match_template", inputs))["matches"][0]
     assert best["box"] == pytest.approx([220, 85, 260, 137], abs=1)
     assert best["score"] > 0.98
 
 
 def test_31_coins(stack: Stack) -> None:
-    inputs: dict[str, str | list[str]] = {
+    inputs: dict[str, Given] = {
         "image": "images/template_matching/game.jpg",
         "template": "images/template_matching/coin.jpg",
     }
-    assert len(_result(_run(stack, "match_template", inputs))["matches"]) == 31
+    assert len(result_of(finished(stack, "match_template", inputs))["matches"]) == 31
 
 
 def test_55_frames(stack: Stack) -> None:
-    job = _run(stack, "extract_frames", {"video": "videos/short_hamilton_clip.mp4"}, every_n=5)
-    result = _result(job)
+    job = finished(stack, "extract_frames", {"video": "videos/short_hamilton_clip.mp4"}, every_n=5)
+    result = result_of(job)
     assert result["count"] == 55
     assert [frame["index"] for frame in result["frames"]] == list(range(0, 275, 5))
     assert {a.name for a in job.artifacts} == {f["name"] for f in result["frames"]} | {"contact-sheet.jpg"}
@@ -87,17 +71,17 @@ def test_55_frames(stack: Stack) -> None:
 
 def test_a_picture_is_edited_in_order(stack: Stack) -> None:
     operations = [{"op": "resize", "width": 300}, {"op": "grayscale"}, {"op": "canny", "low": 50, "high": 150}]
-    result = _result(_run(stack, "edit_image", {"image": "images/ops/road.jpg"}, operations=operations))
+    result = result_of(finished(stack, "edit_image", {"image": "images/ops/road.jpg"}, operations=operations))
     assert (result["width"], result["channels"]) == (300, 1)
 
 
 def test_frames_become_a_video_again(stack: Stack) -> None:
-    first = _run(stack, "extract_frames", {"video": "videos/short_hamilton_clip.mp4"}, every_n=25)
-    names = [f"{first.id}/{frame['name']}" for frame in _result(first)["frames"]]
+    first = finished(stack, "extract_frames", {"video": "videos/short_hamilton_clip.mp4"}, every_n=25)
+    names = [f"{first.id}/{frame['name']}" for frame in result_of(first)["frames"]]
     job = stack.client.submit("assemble_video", {"images": names}, {"fps": 5})
     ended = stack.client.wait(job.id, timeout_s=60)
     assert ended.state is JobState.SUCCEEDED, ended.error
-    video = _result(ended)["video"]
+    video = result_of(ended)["video"]
     assert (video["frames"], video["width"], video["height"]) == (11, 640, 360)
 
 
@@ -116,7 +100,7 @@ def test_receipts(stack: Stack) -> None:
         params = {"fields": "receipt", "outputs": ["text"]}
         submitted.append((truth, stack.client.submit("read_text", {"document": reference}, params)))
     for truth, job in submitted:
-        fields = _result(stack.client.wait(job.id, timeout_s=240))["fields"]
+        fields = result_of(stack.client.wait(job.id, timeout_s=240))["fields"]
         dates += fields["date"] == _iso(truth["date"])
         totals += fields["total"] == float(truth["total"])
     print(f"receipts: {dates} of 8 dates, {totals} of 8 totals")
@@ -141,10 +125,10 @@ def test_invoices(stack: Stack) -> None:
     right, asked = 0, 0
     for name in ("AmazonWebServices", "QualityHosting", "free_fiber", "oyo"):
         [truth] = json.loads(asset(f"documents/invoices/{name}.json").read_text("utf-8"))
-        job = _run(
+        job = finished(
             stack, "read_text", {"document": f"documents/invoices/{name}.pdf"}, fields="invoice", outputs=["text"]
         )
-        fields = _result(job)["fields"]
+        fields = result_of(job)["fields"]
         for theirs, ours in _INVOICE_FIELDS.items():
             if theirs in truth:
                 wanted, got = truth[theirs], fields[ours]

@@ -32,11 +32,18 @@ class Wanted:
         """What the job's artefact ``echo.txt`` holds, for jobs that have one."""
         return self.key if self.kind == "probe" else None
 
+    @property
+    def said(self) -> str | None:
+        """The text of the job's result; a split job's has a line of each part."""
+        parts = range(self.params.get("parts", 0))
+        return "\n".join(f"{self.key} {index}" for index in parts) or self.text
+
 
 def mixed(count: int, folder: Path, seed: int) -> list[Wanted]:
-    """Echoes, sleeps, jobs that fail at first, and small pictures; each probe notes its runs in ``folder/key``."""
+    """Echoes, sleeps, jobs that fail at first or are split, and small pictures; each probe notes its runs, or those of
+    its plan and its join, in ``folder/key``."""
     chance = random.Random(seed)
-    forms = chance.choices(["echo", "sleep", "fail_once", "edit_image"], [45, 30, 10, 15], k=count)
+    forms = chance.choices(["echo", "sleep", "fail_once", "split", "edit_image"], [40, 25, 10, 10, 15], k=count)
     return [_wanted(form, f"chaos-{number:04d}", folder, chance) for number, form in enumerate(forms)]
 
 
@@ -70,6 +77,8 @@ def _wanted(form: str, key: str, folder: Path, chance: random.Random) -> Wanted:
         picture = base64.b64encode(sample.files["image"][0].read_bytes()).decode()
         return Wanted(key, form, dict(sample.params), {"image": f"data:image/png;base64,{picture}"})
     params: dict[str, Any] = {"mode": form, "text": key, "effects": str(folder / key)}
+    if form == "split":
+        params |= {"mode": "sleep", "parts": 3, "seconds": round(chance.uniform(0.2, 1.0), 1), "steps": 10}
     if form == "sleep":
         params |= {"seconds": round(chance.uniform(0.2, 2.0), 1), "steps": 10}
     return Wanted(key, "probe", params)

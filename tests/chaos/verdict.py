@@ -56,5 +56,6 @@ def _whole(client: Client, job: Job, wanted: Wanted, folder: Path) -> bool:
     paths = client.download_all(job, folder / "downloads" / job.id)
     data = [path.read_bytes() for path in paths]
     whole = [hashlib.sha256(d).hexdigest() == a.sha256 for d, a in zip(data, job.artifacts, strict=True)]
-    right = wanted.text is None or data == [wanted.text.encode()]
+    said = (job.result or {}).get("text")
+    right = wanted.text is None or (data == [wanted.text.encode()] and said == wanted.said)
     return bool(whole) and all(whole) and right

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from saccade.problems import SaccadeApiError
 from saccade_core.errors import InputError, JobError
 from saccade_core.jobs import Job, JobState
-from saccade_core.kind import Kind
+from saccade_core.kind import Kind, Params
 from saccade_kinds import registry
 from servers.stack import Stack
 
@@ -27,20 +28,30 @@ INPUT_ERRORS = {cls.code for cls in [InputError, *InputError.__subclasses__()]}
 
 def _inputs(stack: Stack, kind: str) -> dict[str, Any]:
     """The sample's files, uploaded: a reference, or a list of them, by input name."""
-    declared = registry.get(kind).inputs
-    sent = {n: [stack.client.upload(f).id for f in files] for n, files in registry.sample(kind).files.items()}
+    return _uploaded(stack, registry.sample(kind))
+
+
+def _uploaded(stack: Stack, sample: registry.Sample) -> dict[str, Any]:
+    declared = registry.get(sample.kind).inputs
+    sent = {n: [stack.client.upload(f).id for f in files] for n, files in sample.files.items()}
     return {name: ids if declared[name].many else ids[0] for name, ids in sent.items()}
+
+
+def _finished(stack: Stack, sample: registry.Sample) -> Job:
+    job = stack.client.submit(sample.kind, _uploaded(stack, sample), sample.params)
+    return stack.client.wait(job.id, timeout_s=120)
 
 
 @pytest.fixture(scope="module")
 def done(stack: Stack) -> Callable[[str], Job]:
-    """The finished job of a kind's sample; each is run once."""
+    """The finished job of a kind's sample, after those that it needs; each is run once."""
     jobs: dict[str, Job] = {}
 
     def run(kind: str) -> Job:
         if kind not in jobs:
-            job = stack.client.submit(kind, _inputs(stack, kind), registry.sample(kind).params)
-            jobs[kind] = stack.client.wait(job.id, timeout_s=120)
+            for earlier in registry.sample(kind).before:
+                assert _finished(stack, earlier).state is JobState.SUCCEEDED
+            jobs[kind] = _finished(stack, registry.sample(kind))
         return jobs[kind]
 
     return run
@@ -51,7 +62,22 @@ def test_sample_params_survive_a_round_trip(kind: str) -> None:
     model = registry.get(kind).params
     params = model.model_validate(registry.sample(kind).params)
     assert model.model_validate_json(params.model_dump_json()) == params
-    assert model.model_validate({}) is not None or registry.sample(kind).params
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_params_that_have_no_default_are_asked_for(kind: str) -> None:
+    model = registry.get(kind).params
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    assert _complaints(model, {}) == {("missing", name) for name in required}
+    assert required <= set(registry.sample(kind).params)
+
+
+def _complaints(model: type[Params], given: dict[str, Any]) -> set[tuple[str | int, ...]]:
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        return {(told["type"], *told["loc"]) for told in error.errors()}
+    return set()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,10 +122,23 @@ def _open(media_type: str, data: bytes) -> None:
             import pypdfium2
 
             assert len(pypdfium2.PdfDocument(data)) > 0
+        case ["text", "csv"]:
+            import csv
+
+            rows = list(csv.reader(io.StringIO(data.decode("utf-8")), strict=True))
+            assert len({len(row) for row in rows}) == 1
         case ["text", _]:
             assert data.decode("utf-8").strip()
         case ["application", "json"]:
             json.loads(data)
+        case ["application", "x-ndjson"]:
+            lines = data.decode("utf-8").splitlines()
+            assert lines and all(isinstance(json.loads(line), dict) for line in lines)
+        case ["application", "zip"]:
+            import zipfile
+
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                assert archive.namelist() and archive.testzip() is None
         case _:
             pytest.fail(f"an artefact of type {media_type}: teach this test to open it")
 
@@ -183,7 +222,10 @@ def test_a_file_of_another_type_is_refused(kind: str, stack: Stack, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_of_the_right_head_and_no_body_fails_clearly(kind: str, stack: Stack, tmp_path: Path) -> None:
+def test_a_file_of_the_right_head_and_no_body_fails_clearly(
+    kind: str, done: Callable[[str], Job], stack: Stack, tmp_path: Path
+) -> None:
+    done(kind)  # so that what the sample needs is there
     for name, files in registry.sample(kind).files.items():
         broken = tmp_path / files[0].name
         broken.write_bytes(files[0].read_bytes()[:64] + b"\0" * 64)

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,10 @@ import pytest
 
 from saccade.client import Client
 from saccade.stack.state import StackState, read_state
+from saccade.weights import needed_models
+from saccade_core.errors import ModelMissing
+from saccade_kinds import registry
+from saccade_models.weights import models, pull
 from servers.process import Server, free_port
 
 #: In the environment of every process of a stack, also of those that runners start.
@@ -48,6 +52,7 @@ class Stack:
             _MARK: self.mark,
             "SACCADE_CHILD_ENV": f'["{_MARK}"]',
             "SACCADE_POOL_PYTHON_CPU": sys.executable,
+            "SACCADE_POOL_PYTHON_TORCH": sys.executable,
             **(env or {}),
         }
         self._server = Server([*self.command(), "--workers", workers], self._folder, "saccade", env=marks)
@@ -136,8 +141,18 @@ def eventually(condition: Callable[[], bool], *, within_s: float = 60.0, what: s
 
 
 @pytest.fixture(scope="session")
-def stack() -> Generator[Stack]:
+def registered_models() -> None:
+    """Bring the models of the kinds' samples, which must be had, and of the others those that are to be had."""
+    needed = needed_models(registry.kinds())
+    for name in [*needed, *(name for name in models() if name not in needed)]:
+        with nullcontext() if name in needed else suppress(ModelMissing):
+            pull(name, print, lambda: Path(sys.executable))
+
+
+@pytest.fixture(scope="session")
+def stack(registered_models: None) -> Generator[Stack]:
     """A running stack with two cpu workers for the whole session; tests leave it running and unharmed."""
+    del registered_models
     made = Stack()
     try:
         made.start()
@@ -147,8 +162,9 @@ def stack() -> Generator[Stack]:
 
 
 @pytest.fixture
-def start_stack() -> Generator[StartStack]:
+def start_stack(registered_models: None) -> Generator[StartStack]:
     """Starts stacks of the test's own: ``start_stack(workers="cpu=1", env={...})``; they end with the test."""
+    del registered_models
     made: list[Stack] = []
 
     def start(**options: object) -> Stack:

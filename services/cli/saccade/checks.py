@@ -15,10 +15,13 @@ from typing import Literal
 from saccade.address import find_url
 from saccade.client import Client
 from saccade.stack.config import check_port
-from saccade.stack.environments import environment, uv, workspace
+from saccade.stack.environments import chosen_python, environment, uv, workspace
 from saccade.stack.errors import StackError
 from saccade.stack.state import read_state
+from saccade.weights import needed_models
 from saccade_core.kind import POOLS, Pool
+from saccade_kinds import registry
+from saccade_models.weights import local_version, models
 
 _FREE_BYTES = 2 << 30
 
@@ -46,6 +49,7 @@ def examine(data: Path, host: str, port: int) -> list[Finding]:
         _program("ffmpeg", "ffmpeg"),
         *_libraries({"EGL": "libegl1", "GLESv2": "libgles2"}),
         *_environments(POOLS),
+        _models(),
         _writable(data),
         _space(data),
         _stack(data, host, port),
@@ -92,12 +96,19 @@ def _libraries(packages: dict[str, str]) -> Iterable[Finding]:
 
 def _environments(pools: Iterable[Pool]) -> Iterable[Finding]:
     for pool in pools:
-        chosen = os.environ.get(f"SACCADE_POOL_PYTHON_{pool.upper()}")
         folder = environment(pool)
-        python = Path(chosen) if chosen else folder / "bin" / "python" if folder else None
+        python = chosen_python(pool) or (folder / "bin" / "python" if folder else None)
         good = python is not None and python.exists()
         mend = f"saccade up --workers {pool}=1 makes it"
         yield _finding(f"environment of {pool}", good, str(python) if good else "not made yet", mend, optional=True)
+
+
+def _models() -> Finding:
+    """Every model that a kind's own sample needs should be here; the others are for those who ask for them."""
+    here = [name for name, model in models().items() if any(local_version(version) for version in model.versions)]
+    good = all(name.split("@")[0] in here for name in needed_models(registry.kinds()))
+    found = f"{len(here)} of {len(models())} here"
+    return _finding("models", good, found, "saccade assets pull", optional=True)
 
 
 def _writable(data: Path) -> Finding:

@@ -17,6 +17,7 @@ import httpx
 from httpx_sse import SSEError, connect_sse
 from pydantic import BaseModel
 
+from saccade.galleries import Galleries
 from saccade.problems import SaccadeUnreachable, raise_for_problem
 from saccade_core.jobs import Job
 from saccade_core.kind import ARTIFACT_NAME
@@ -63,6 +64,11 @@ class Client:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         timeout = httpx.Timeout(30.0, read=60.0 + _LONG_POLL_S)
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, follow_redirects=True)
+
+    @property
+    def galleries(self) -> Galleries:
+        """Face galleries and the people in them."""
+        return Galleries(self._json)
 
     def __enter__(self) -> Self:
         return self

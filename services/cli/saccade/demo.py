@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 from saccade.client import Client
+from saccade.stack.errors import StackError
+from saccade.weights import bring, needed_models, sample_models
+from saccade_core.errors import SaccadeError
 from saccade_core.jobs import Job
 from saccade_core.kind import Pool
 from saccade_core.records.database import Database
 from saccade_core.records.keys import any_key, make_key, revoke_key
 from saccade_kinds import registry
+from saccade_models.weights import local_model
 
 _AT_ONCE = 4
 _LIMIT_S = 300.0
 
+Say = Callable[[str], None]
 
-def run_demo(url: str, database: Database, workers: Mapping[Pool, int]) -> list[Job]:
-    """One finished job of each kind that has workers here, in the kinds' order.
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A kind whose sample was not run because models that it needs are not to be had; ``command`` gets them."""
+
+    kind: str
+    command: str
+
+
+def run_demo(url: str, database: Database, workers: Mapping[Pool, int], say: Say) -> list[Job | Skipped]:
+    """One finished job of each kind that has workers here, in the kinds' order; models are brought where need be.
 
     Where the stack has API keys, the demo makes one for itself and revokes it at the end.
     """
@@ -27,17 +42,41 @@ def run_demo(url: str, database: Database, workers: Mapping[Pool, int]) -> list[
     client = Client(url, api_key=key[1] if key else None)
     try:
         with client, ThreadPoolExecutor(_AT_ONCE) as threads:
-            return list(threads.map(partial(_run_one, client), names))
+            needed = needed_models(names)
+            absent = {m for m, here in zip(needed, threads.map(partial(_bring, say), needed), strict=True) if not here}
+            return list(threads.map(partial(_run_one, client, absent), names))
     finally:
         if key:
             revoke_key(database, key[0].id)
 
 
-def _run_one(client: Client, name: str) -> Job:
+def _bring(say: Say, model: str) -> bool:
+    """Whether the model is here, or could be brought."""
+    try:
+        local_model(model)
+    except SaccadeError:
+        try:
+            bring(model, say)
+        except (SaccadeError, StackError) as error:
+            say(f"{model}: {error}")
+            return False
+    return True
+
+
+def _run_one(client: Client, absent: Set[str], name: str) -> Job | Skipped:
+    missing = [model for model in sample_models(name) if model in absent]
+    if missing:
+        return Skipped(name, f"saccade assets pull {' '.join(missing)}")
     sample = registry.sample(name)
+    for earlier in sample.before:
+        _submit(client, earlier)
+    return _submit(client, sample)
+
+
+def _submit(client: Client, sample: registry.Sample) -> Job:
     inputs: dict[str, str | list[str]] = {}
     for field, files in sample.files.items():
         ids = [client.upload(file).id for file in files]
-        inputs[field] = ids if registry.get(name).inputs[field].many else ids[0]
-    job = client.submit(name, inputs, sample.params, labels={"demo": "true"})
+        inputs[field] = ids if registry.get(sample.kind).inputs[field].many else ids[0]
+    job = client.submit(sample.kind, inputs, sample.params, labels={"demo": "true"})
     return client.wait(job.id, timeout_s=_LIMIT_S)

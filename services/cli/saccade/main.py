@@ -18,7 +18,9 @@ _COMMANDS = {
     "cancel": "jobs",
     "retry": "jobs",
     "kinds": "jobs",
+    "galleries": "galleries",
     "keys": "keys",
+    "assets": "assets",
 }
 
 

@@ -42,10 +42,10 @@ class Announcer:
             self._soon(self._publish, row.id, row.queue)
 
     def cancel(self, row: JobRow) -> None:
-        """Ask the job's worker to stop, or tell the watchers of one that had not started that it ended."""
-        if row.state == JobState.RUNNING:
+        """Ask the job's worker, or its parts' workers, to stop; tell the watchers of one that has ended by this."""
+        if row.state == JobState.RUNNING or row.parts_total is not None:
             self._soon(self._live.cancel, row.id)
-        elif row.state == JobState.CANCELLED:
+        if row.state == JobState.CANCELLED:
             self.event(row.id, "state", {"state": row.state, "attempt": row.attempt})
             self.event(row.id, "done", {"id": row.id, "state": row.state})
 

@@ -24,7 +24,7 @@ from saccade_gateway.auth import Authenticator
 from saccade_gateway.body_limit import BodyLimit
 from saccade_gateway.envelope import Envelope
 from saccade_gateway.metrics import Metrics
-from saccade_gateway.routes import artifacts, events, files, health, kinds, operations
+from saccade_gateway.routes import artifacts, events, files, galleries, health, kinds, operations
 from saccade_gateway.routes.jobs import jobs_router
 from saccade_gateway.settings import GatewaySettings
 from saccade_gateway.state import Gateway
@@ -58,7 +58,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     # Before the jobs' own routes: an artefact's name is a path.
     for router in (artifacts.router, events.router, jobs_router()):
         app.include_router(router)
-    for router in (files.router, kinds.router, operations.router, health.router):
+    for router in (files.router, galleries.router, kinds.router, operations.router, health.router):
         app.include_router(router)
     return app
 

@@ -67,7 +67,7 @@ class Follower:
         row = self._job.row
         if not self._exists:
             return []
-        events = [] if self._told == (row.state, row.attempt) else [self._state()]
+        events = [] if self._told == (row.seen_state, row.attempt) else [self._state()]
         return [*events, self._done(None)] if row.is_final else events
 
     def _of_entry(self, position: str, entry: dict[str, str], snapshot_at: str | None) -> ServerSentEvent | None:
@@ -81,8 +81,8 @@ class Follower:
 
     def _state(self) -> ServerSentEvent:
         row = self._job.row
-        self._told = (row.state, row.attempt)
-        return ServerSentEvent(event="state", raw_data=json.dumps({"state": row.state, "attempt": row.attempt}))
+        self._told = (row.seen_state, row.attempt)
+        return ServerSentEvent(event="state", raw_data=json.dumps({"state": row.seen_state, "attempt": row.attempt}))
 
     def _done(self, position: str | None) -> ServerSentEvent:
         return ServerSentEvent(event="done", raw_data=job_view(self._job).model_dump_json(), id=position)

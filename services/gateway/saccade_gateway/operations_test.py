@@ -109,6 +109,8 @@ def test_the_preferred_pool_is_taken_where_it_has_a_gpu(gateway: Served) -> None
     fleet.report_worker(gateway.db, worker("torch", "cuda:0"))
     assert _choose_pool(gateway.db, kind) == "torch"
     assert _choose_pool(gateway.db, base) == "cpu"
+    picky = Kind("x", ("torch", "cpu"), "", {}, base.params, base.result, pools_for=lambda _: ["cpu"])
+    assert _choose_pool(gateway.db, picky, base.params.model_construct()) == "cpu"
 
 
 def test_health_without_the_queue(api: httpx.Client) -> None:

@@ -40,7 +40,7 @@ def submit(db: Database, project: str, body: Any, idempotency_key: str | None) -
     inputs: dict[str, Any] = _part(asked, "inputs").model_dump(exclude_none=True)
     references = list(_references(inputs))
     _check(db, project, kind, references)
-    pool = _choose_pool(db, kind)
+    pool = _choose_pool(db, kind, _part(asked, "params"))
     return requests.accept(
         db,
         requests.NewJob(
@@ -112,12 +112,13 @@ def _media_types(db: Database, project: str, references: Iterable[Reference]) ->
         yield reference, row.media_type
 
 
-def _choose_pool(db: Database, kind: Kind) -> Pool:
-    """The first pool with a CUDA worker; where there is none, the last, which needs none."""
-    workers = fleet.list_workers(db) if isinstance(kind.pool, tuple) else []
+def _choose_pool(db: Database, kind: Kind, params: BaseModel | None = None) -> Pool:
+    """Of the pools that can run ``params`` the first with a CUDA worker; where there is none, the last."""
+    pools = list(kind.pools if kind.pools_for is None or params is None else kind.pools_for(params))
+    workers = fleet.list_workers(db) if len(pools) > 1 else []
     cuda_pools = [worker.pool for worker in workers if worker.device.startswith("cuda")]
-    chosen: Pool = kind.pools[-1]
-    for pool in reversed(kind.pools):
+    chosen: Pool = pools[-1]
+    for pool in reversed(pools):
         chosen = pool if pool in cuda_pools else chosen
     return chosen
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from saccade_core.ids import folder_of
 from saccade_core.records import keys, leases
 from saccade_core.records.database import Database
 from saccade_core.records.leases import StoredArtifact
@@ -54,7 +55,7 @@ class Served:
         row = self.claim(job_id)
         stored: list[StoredArtifact] = []
         for name, data in (artifacts or {}).items():
-            key = f"jobs/{job_id}/{row.token}/{name}"
+            key = f"{folder_of(job_id)}{row.token}/{name}"
             kept = self.app.state.gateway.blobs.put_bytes(key, data, "image/png")
             stored.append(StoredArtifact(name, "image/png", kept.bytes, kept.sha256, key))
         leases.succeed(

@@ -66,10 +66,10 @@ def job_view(found: JobWithArtifacts) -> Job:
         id=row.id,
         kind=row.kind,
         pool=row.pool,
-        state=JobState(row.state),
+        state=row.seen_state,
         priority=row.priority,
         labels=row.labels,
-        progress=_progress(row),
+        progress=_progress(found),
         inputs={name: _input(value) for name, value in row.inputs.items()},
         params=row.params,
         result=row.result,
@@ -102,14 +102,15 @@ def artifact_view(row: ArtifactRow) -> ArtifactView:
     )
 
 
-def _progress(row: JobRow) -> Progress:
-    if row.progress:
-        return Progress.model_validate(row.progress)
+def _progress(found: JobWithArtifacts) -> Progress:
+    row, known = found.row, found.parts_progress or found.row.progress
+    if known:
+        return Progress.model_validate(known)
     return Progress(fraction=1.0 if row.state == JobState.SUCCEEDED else 0.0)
 
 
 def _end_of_run(row: JobRow) -> float | None:
-    return time.time() if row.state == JobState.RUNNING else row.finished_at
+    return time.time() if row.seen_state == JobState.RUNNING else row.finished_at
 
 
 def _seconds(start: float | None, end: float | None) -> float | None:

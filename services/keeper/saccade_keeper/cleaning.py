@@ -10,7 +10,7 @@ from collections.abc import Callable
 from saccade_core.blobs import Blobs
 from saccade_core.errors import SaccadeError
 from saccade_core.live import Live
-from saccade_core.records import repair
+from saccade_core.records import removals, repair
 from saccade_core.records.database import Database
 from saccade_keeper.sweep import remove_forgotten
 
@@ -51,7 +51,12 @@ class Cleaner:
                 next_sweep = time.monotonic() + self._sweep_s
 
     def tidy(self, may_go_on: Callable[[], bool]) -> None:
-        """Remove expired jobs and files, records first: bytes that a crash leaves behind are the sweep's."""
+        """Remove expired jobs and files, records first: bytes that a crash leaves behind are the sweep's.
+
+        What somebody asked to be removed comes first, and is on record until its bytes are gone.
+        """
+        while may_go_on() and (keys := removals.due(self._db, _AT_ONCE)):
+            removals.carry_out(self._db, self._blobs, keys)
         while may_go_on():
             jobs = repair.remove_expired_jobs(self._db, _AT_ONCE)
             for job_id in jobs:

@@ -22,6 +22,7 @@ from saccade_core.live import Live
 from saccade_core.queue import Queue
 from saccade_core.records import fleet, repair
 from saccade_core.records.database import Database
+from saccade_core.records.tables import JobRow
 from saccade_keeper.cleaning import Cleaner
 from saccade_keeper.settings import KeeperSettings
 
@@ -101,9 +102,18 @@ class Keeper:
     def _take_back(self) -> None:
         for job in repair.take_back_expired(self._db):
             log.warning("%s: worker %s is gone; the job is %s", job.id, job.worker, job.state)
+            if job.parent_id is not None:
+                self._tell_of_part(job)
+                continue
             done = JobState(job.state).final
-            told = {"id": job.id, "state": job.state} if done else {"state": job.state, "attempt": job.attempt}
+            told = {"id": job.id, "state": job.state} if done else {"state": job.seen_state, "attempt": job.attempt}
             self._live.event(job.id, "done" if done else "state", told)
+
+    def _tell_of_part(self, part: JobRow) -> None:
+        """A part that can be tried no more has ended its job, and the parts that still run."""
+        if part.is_final and part.parent_id is not None:
+            self._live.cancel(part.parent_id)
+            self._live.event(part.parent_id, "done", {"id": part.parent_id, "state": part.state})
 
     def _publish(self) -> None:
         """Fill each queue up to what its records say. Messages that were only slow are doubled, which is harmless."""
@@ -130,4 +140,5 @@ class Keeper:
 
     def _end_overdue(self) -> None:
         for job_id in repair.end_overdue(self._db):
+            self._live.cancel(job_id)  # parts of it may run
             self._live.event(job_id, "done", {"id": job_id, "state": JobState.FAILED})

@@ -11,20 +11,26 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from saccade_core.blobs import Blobs, open_blobs
 from saccade_core.errors import NotFound, Unavailable
+from saccade_core.ids import part_id
 from saccade_core.jobs import JobState
+from saccade_core.kind import Part
+from saccade_core.live import CANCEL_CHANNEL, events_key
 from saccade_core.queue import Queue, connect
-from saccade_core.records import repair
+from saccade_core.records import leases, repair
 from saccade_core.records.database import Database, now
 from saccade_core.records.fleet import set_paused
+from saccade_core.records.galleries import create_gallery
+from saccade_core.records.removals import due, must_go
 from saccade_core.records.repair import release_lock, take_lock
 from saccade_core.records.requests import get_job
-from saccade_core.records.tables import LockRow
+from saccade_core.records.tables import FaceRow, LockRow, PersonRow
 from saccade_keeper.keeper import Keeper
 from saccade_keeper.settings import KeeperSettings
 from saccade_keeper.sweep import remove_forgotten
@@ -172,6 +178,25 @@ def test_overdue_and_expired_jobs_go(keeper: Keeper, keeper_settings: KeeperSett
     assert list(blobs.list("jobs/")) == []
 
 
+def test_a_part_whose_workers_die_ends_its_job(
+    keeper: Keeper, keeper_settings: KeeperSettings, sqlite_db: Database
+) -> None:
+    job = claimed(sqlite_db, accepted(sqlite_db, max_attempts=1).id)
+    leases.split(sqlite_db, job, [Part(0, {}), Part(1, {})], "cpu.bulk")
+    expire_lease(sqlite_db, claimed(sqlite_db, part_id(job.id, 1)).id)
+    with connect(keeper_settings.redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(CANCEL_CHANNEL)
+        channel.get_message(timeout=5.0)
+        keeper.step()
+        told: Any = channel.get_message(timeout=5.0)
+        assert told["data"] == job.id
+        events: Any = client.xrange(events_key(job.id))
+        [(_, event)] = events
+        assert event["type"] == "done"
+        assert not client.exists(events_key(part_id(job.id, 1)))
+    assert record(sqlite_db, job.id).state == JobState.FAILED
+
+
 def test_the_sweep_removes_what_no_record_names(
     keeper_settings: KeeperSettings, sqlite_db: Database, tmp_path: Path
 ) -> None:
@@ -181,7 +206,15 @@ def test_the_sweep_removes_what_no_record_names(
     done = claimed(sqlite_db, done.id)
     succeed(sqlite_db, done)
     running = claimed(sqlite_db, accepted(sqlite_db).id)
+    split = claimed(sqlite_db, accepted(sqlite_db).id)
+    leases.split(sqlite_db, split, [Part(0, {}), Part(1, {})], "cpu.bulk")
+    succeed(sqlite_db, claimed(sqlite_db, part_id(split.id, 0)))
     keys = {
+        f"jobs/{split.id}/parts/0000/1/kept.txt": True,
+        f"jobs/{split.id}/parts/0000/2/lost.txt": False,
+        f"jobs/{split.id}/parts/0000/checkpoints/a": False,
+        f"jobs/{split.id}/parts/0001/checkpoints/a": True,
+        f"jobs/{done.id}/parts/0000/1/joined.txt": False,
         f"jobs/{done.id}/1/lost.txt": False,
         f"jobs/{done.id}/2/kept/a.txt": True,
         f"jobs/{done.id}/checkpoints/a": False,
@@ -191,6 +224,8 @@ def test_the_sweep_removes_what_no_record_names(
         "jobs/stray": False,
         "files/file_none": False,
         "contract-check/0": False,
+        f"galleries/{_enrolled(sqlite_db)}/crop.jpg": True,
+        "galleries/gallery_1/face_none/crop.jpg": False,
     }
     for key in keys:
         blobs.put_bytes(key, b"a", "text/plain")
@@ -201,10 +236,38 @@ def test_the_sweep_removes_what_no_record_names(
     blobs.put_bytes("jobs/job_none/1/young.txt", b"a", "text/plain")
     assert remove_forgotten(sqlite_db, blobs, 3600.0, lambda: False) == 1  # the half-written file
     assert list((tmp_path / "blobs" / "tmp").iterdir()) == []
-    assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 6
+    assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 10
     kept = {key for key, keep in keys.items() if keep} | {"jobs/job_none/1/young.txt"}
     assert {stat.key for stat in blobs.list()} == kept
     assert remove_forgotten(sqlite_db, blobs, age_s=3600.0) == 0
+
+
+def _enrolled(db: Database) -> str:
+    """The gallery and face, as in keys, of a face on record."""
+    gallery = create_gallery(db, PROJECT, "staff")
+    with db.write() as session:
+        person = PersonRow(id="person_1", gallery_id=gallery.id, name="Ann", created_at=0.0)
+        texts = dict.fromkeys(("crop_key", "photo_key", "source", "source_sha256", "job_id"), "")
+        face = {"id": "face_1", "gallery_id": gallery.id, "person_id": "person_1", "embedding": b"", "quality": {}}
+        session.add(person)
+        session.flush()
+        session.add(FaceRow(**face, **texts, revision=1, created_at=0.0))
+    return f"{gallery.id}/face_1"
+
+
+def test_what_must_go_is_removed_when_the_store_is_back(
+    keeper: Keeper, keeper_settings: KeeperSettings, sqlite_db: Database
+) -> None:
+    blobs = open_blobs(keeper_settings)
+    keys = ["files/default/file_1", "galleries/gallery_1/face_1/crop.jpg", "galleries/gallery_1/face_2/crop.jpg"]
+    for key in keys:
+        blobs.put_bytes(key, b"a", "image/jpeg")
+    with sqlite_db.write() as session:  # and the process died before it removed the bytes
+        must_go(sqlite_db, session, ["files/default/file_1", "galleries/gallery_1/face_1/"])
+    keeper.step()
+    keeper.cleaner.tidy(lambda: True)
+    assert [stat.key for stat in blobs.list()] == [keys[2]]
+    assert due(sqlite_db, 10) == []
 
 
 class _Slow:

@@ -1,4 +1,4 @@
-"""Finds bytes that no record names: a killed worker's uploads, a lost lease's artefacts, old checkpoints.
+"""Finds bytes that no record names: a killed worker's uploads, a lost lease's artefacts and faces, old checkpoints.
 
 Also what a killed process left of its contract check, and half-written files of a local store.
 """
@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
 from saccade_core.blobs import Blobs
-from saccade_core.records import repair
+from saccade_core.ids import owner_of
+from saccade_core.records import galleries, repair
 from saccade_core.records.database import Database
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ def remove_forgotten(db: Database, blobs: Blobs, age_s: float, may_go_on: Callab
         removed += _delete(blobs, _forgotten_of_jobs(db, keys))
     for keys in old("files/"):
         removed += _delete(blobs, repair.unknown_file_keys(db, keys))
+    for keys in old("galleries/"):
+        removed += _delete(blobs, _forgotten_of_galleries(db, keys))
     for keys in old("contract-check/"):
         removed += _delete(blobs, keys)
     if removed:
@@ -53,13 +56,24 @@ def _delete(blobs: Blobs, keys: list[str]) -> int:
 
 
 def _forgotten_of_jobs(db: Database, keys: list[str]) -> list[str]:
-    known = repair.jobs_of_prefixes(db, {key.split("/")[1] for key in keys})
-    return [key for key in keys if _is_forgotten(key, known.get(key.split("/")[1]))]
+    owners = {key: owner_of(key) for key in keys}
+    known = repair.jobs_of_prefixes(db, {job_id for job_id, _ in owners.values()})
+    return [key for key, (job_id, rest) in owners.items() if _is_forgotten(rest, known.get(job_id))]
 
 
-def _is_forgotten(key: str, known: repair.KnownJob | None) -> bool:
-    """Keys are ``jobs/{id}/{token}/{name}`` or ``jobs/{id}/checkpoints/{name}``."""
+def _forgotten_of_galleries(db: Database, keys: list[str]) -> list[str]:
+    """Keys are ``galleries/{gallery id}/{face id}/{picture}``."""
+    known = galleries.known_faces(db, sorted({_face_of(key) for key in keys}))
+    return [key for key in keys if _face_of(key) not in known]
+
+
+def _face_of(key: str) -> str:
+    return key.rpartition("/")[0].rpartition("/")[2]
+
+
+def _is_forgotten(rest: str, known: repair.KnownJob | None) -> bool:
+    """Keys are ``{token}/{name}`` or ``checkpoints/{name}`` within the folder of the job, or of the part."""
     if known is None:
         return True
-    part = key.split("/")[2]
-    return known.final if part == "checkpoints" else part != str(known.token)
+    first = rest.partition("/")[0]
+    return known.final if first == "checkpoints" else first != str(known.token)

@@ -1,8 +1,9 @@
-"""Registered files (test photos, documents, videos, models) by name, each checked by its sha256.
+"""Registered files (test photos, documents, videos, models), each checked by its sha256.
 
 ``asset("documents/ocr/phototest.tif")`` hands out a local path: the copy in the cache folder, else the file in
 the mirror ``SACCADE_ASSETS_MIRROR`` (a folder, used in place, or an http(s) base URL), else the one at its
 official address. ``assets.json`` is the registry; a file whose bytes differ from it is never handed out.
+``find`` and ``fetch`` do the same for files of other registries (saccade_models.weights).
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
 from importlib import resources
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from saccade_core.errors import AssetMissing
 
@@ -65,31 +66,79 @@ def asset(path: str) -> Path:
     entry = registry().get(path)
     if entry is None:
         raise AssetMissing(f"No asset is called {path!r}; see saccade_core/assets.json.", received=path)
-    cached = cache_folder() / "assets" / path
-    if _is_right(cached, entry):
+    return fetch(entry)
+
+
+def find(entry: Asset) -> Path | None:
+    """The file where it is on this machine, in the cache or a mirror folder, with the right bytes; else None."""
+    cached = cached_path(entry)
+    if is_right(cached, entry.sha256, entry.bytes):
         return cached
-    mirror = os.environ.get("SACCADE_ASSETS_MIRROR", "")
+    mirror = _mirror()
     if mirror and not _is_web(mirror):
-        return _in_folder(Path(mirror).expanduser() / path, entry)
-    url = f"{mirror.rstrip('/')}/{quote(path)}" if mirror else entry.url
+        place = Path(mirror).expanduser() / entry.path
+        return place if is_right(place, entry.sha256, entry.bytes) else None
+    return None
+
+
+def fetch(entry: Asset, say: Callable[[str], None] | None = None) -> Path:
+    """The file as ``find`` gives it, else downloaded into the cache; ``say`` hears of a download.
+
+    Raises errors.AssetMissing.
+    """
+    found = find(entry)
+    if found is not None:
+        return found
+    mirror = _mirror()
+    if mirror and not _is_web(mirror):
+        there = (Path(mirror).expanduser() / entry.path).is_file()
+        reason = (
+            "the mirror's file has other bytes than registered (sha256)"
+            if there
+            else ("the mirror SACCADE_ASSETS_MIRROR does not have it")
+        )
+        raise _missing(entry, reason)
+    url = f"{mirror.rstrip('/')}/{quote(entry.path)}" if mirror else entry.url
     if url is None:
         raise _missing(entry, "it has no address of its own to download it from")
-    with _lock(cached):
-        if not _is_right(cached, entry):  # another process may have brought it meanwhile
+    cached = cached_path(entry)
+    with file_lock(cached):
+        if not is_right(cached, entry.sha256, entry.bytes):  # another process may have brought it meanwhile
+            if say is not None:
+                say(f"{entry.path}: {entry.bytes / 1e6:.1f} MB from {urlsplit(url).hostname}")
             _download(url, cached, entry)
     return cached
 
 
-def _is_web(place: str) -> bool:
-    return place.startswith(("https://", "http://"))
+def cached_path(entry: Asset) -> Path:
+    """Where the cache has, or would have, the file."""
+    return cache_folder() / "assets" / entry.path
 
 
-def _is_right(file: Path, entry: Asset) -> bool:
+def is_right(file: Path, sha256: str, size: int) -> bool:
+    """Whether the file is there and has these bytes."""
     try:
         stat = file.stat()
+        return stat.st_size == size and _sha256(file, stat.st_mtime_ns, stat.st_size) == sha256
     except OSError:
         return False
-    return stat.st_size == entry.bytes and _sha256(file, stat.st_mtime_ns, stat.st_size) == entry.sha256
+
+
+@contextmanager
+def file_lock(file: Path) -> Generator[None]:
+    """One process makes ``file``, the others wait for it; its folder is made. The lock ends with its process."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(file.name + ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _mirror() -> str:
+    return os.environ.get("SACCADE_ASSETS_MIRROR", "")
+
+
+def _is_web(place: str) -> bool:
+    return place.startswith(("https://", "http://"))
 
 
 @cache
@@ -98,23 +147,6 @@ def _sha256(file: Path, mtime_ns: int, size: int) -> str:
     del mtime_ns, size
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _in_folder(file: Path, entry: Asset) -> Path:
-    if not file.is_file():
-        raise _missing(entry, "the mirror SACCADE_ASSETS_MIRROR does not have it")
-    if not _is_right(file, entry):
-        raise _missing(entry, "the mirror's file has other bytes than registered (sha256)")
-    return file
-
-
-@contextmanager
-def _lock(cached: Path) -> Generator[None]:
-    """One process downloads a file, the others wait for it; the lock ends with its process."""
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    with cached.with_name(cached.name + ".lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _download(url: str, cached: Path, entry: Asset) -> None:

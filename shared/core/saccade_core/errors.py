@@ -144,6 +144,18 @@ class InvalidParams(InputError):
     code = "invalid_params"
 
 
+class UnknownGallery(InputError):
+    """The project has no face gallery of that name."""
+
+    code, status = "unknown_gallery", 404
+
+
+class GalleryModelMismatch(InputError):
+    """A gallery holds the embeddings of one network; these are of another."""
+
+    code, status = "gallery_model_mismatch", 409
+
+
 class FetchFailed(JobError):
     """An ``https://`` or ``s3://`` input could not be fetched; the far server may answer later."""
 

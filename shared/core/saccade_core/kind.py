@@ -8,12 +8,13 @@ files it names). Everything else (request schema, CLI flags, worker registration
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Annotated, Any, Literal, Protocol, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from saccade_core.errors import InvalidRequest
 
@@ -22,6 +23,20 @@ POOLS: tuple[Pool, ...] = get_args(Pool)
 
 #: Names of artefacts: relative, no empty, ``.`` or ``..`` parts.
 ARTIFACT_NAME = re.compile(r"(?!\.{1,2}(/|$))[A-Za-z0-9._-]+(/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)*")
+
+
+def person_name(name: str) -> str:
+    """``name`` in Unicode's composed form; ValueError unless it is safe to show and to be part of an address."""
+    name = unicodedata.normalize("NFC", name)
+    bad = any(c in "/\\" or unicodedata.category(c)[0] == "C" or (c.isspace() and c != " ") for c in name)
+    if bad or not 1 <= len(name) <= 100 or name != name.strip() or name in {".", ".."}:
+        raise ValueError("a person's name is 1 to 100 printable characters, without slashes and outer spaces")
+    return name
+
+
+#: Names of face galleries and of the people in them, as fields of a kind's params.
+GalleryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+PersonName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(person_name)]
 
 
 class Params(BaseModel):
@@ -78,8 +93,10 @@ class Kind:
     """One kind of job. ``time_limit_s`` and ``memory_mb`` end one run of it from outside when exceeded.
 
     ``models`` and ``gallery`` name, from the validated params, the registered weights (``yolo11n``) and the face
-    gallery that a run needs; the worker brings both before the run starts. With ``parts`` the runner may split a
-    long job over several workers (``Part``).
+    gallery that a run needs; the worker brings both before the run starts. A kind that ``enrolls`` may add faces to
+    the gallery, which is made where it is not there yet; for other kinds that is an error. With ``parts`` the runner
+    may split a long job over several workers (``Part``). Where params decide which pools can run the job,
+    ``pools_for`` names those, of ``pools`` and in their order.
     """
 
     name: str
@@ -95,7 +112,9 @@ class Kind:
     memory_mb: int = 4096
     models: Callable[[Any], Sequence[str]] = _no_models
     gallery: Callable[[Any], str | None] = _no_gallery
+    enrolls: bool = False
     parts: bool = False
+    pools_for: Callable[[Any], Sequence[Pool]] | None = None
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -107,7 +126,7 @@ class Kind:
 class InputFile:
     """One input as the runner gets it: a local, private, read-only file.
 
-    ``field`` is the input's place in the request (``image``, ``images[3]``), for error messages.
+    ``field`` is the input's place in the request (``inputs.image``, ``inputs.images[3]``), for error messages.
     """
 
     path: Path
@@ -166,7 +185,8 @@ class GalleryFiles:
 
     ``embeddings``: a raw file, (N, D) float32, rows of unit length. ``owners``: a raw file, (N,) uint32, each face's
     index into ``people``. ``faces``: a text file, each row's face id on a line. ``model`` is the registered name
-    and version of the embedding network (``mobilefacenet@1``).
+    and version of the embedding network (``mobilefacenet@1``). Of a gallery without faces ``model`` is empty,
+    ``dimensions`` is 0 and the files are empty.
     """
 
     id: str
@@ -185,7 +205,8 @@ class EnrolledFace:
     """A face to be added to the job's gallery, in the same transaction that makes the job succeed.
 
     ``embedding`` has unit length; ``crop`` (aligned, JPEG) and ``photo`` (the face and some of what is around it,
-    JPEG) are files in the scratch folder; ``source`` is the input's field (``inputs.images[3]``).
+    JPEG) are files in the scratch folder, kept until the run's end; ``source`` is the input's field
+    (``inputs.images[3]``). ``model`` is what ``GalleryFiles.model`` is: a gallery holds the faces of one network.
     """
 
     person: str
@@ -194,12 +215,14 @@ class EnrolledFace:
     crop: Path
     photo: Path
     source: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of a long job, run by whichever worker is free. ``spec`` is JSON that only the runner understands;
-    ``weight`` is its share of the work (frames), for the job's progress.
+    """One piece of a long job, run by whichever worker is free. ``spec`` is JSON (1 MiB at most) that only the runner
+    understands; ``weight`` (above 0) is its share of the work (frames), for the job's progress. A plan's parts are
+    numbered from 0 on, in order; there may be 5,000.
 
     A runner of a kind with ``parts`` has, beside ``run(inputs, params, context)``::
 

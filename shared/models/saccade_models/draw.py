@@ -62,17 +62,19 @@ def bgr(color: str) -> Bgr:
 class LabelColors:
     """A colour for each label: distinct among those seen (up to the palette's 16), and kept from frame to frame.
 
-    The first choice depends on the label's words only, so that a class mostly has one colour in all jobs.
+    The first choice depends on the label's words only, so that a class mostly has one colour in all jobs. With
+    ``by_label_only`` it always has, and two may share one: for pieces of a video that are drawn apart.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_label_only: bool = False) -> None:
         self._chosen: dict[str, Bgr] = {}
+        self._by_label_only = by_label_only
 
     def __getitem__(self, label: str) -> Bgr:
         if label not in self._chosen:
             start = zlib.crc32(label.encode()) % len(PALETTE)
             turned = [bgr(c) for c in (*PALETTE[start:], *PALETTE[:start])]
-            taken = set(self._chosen.values())
+            taken = set[Bgr]() if self._by_label_only else set(self._chosen.values())
             self._chosen[label] = next((c for c in turned if c not in taken), turned[0])
         return self._chosen[label]
 

@@ -84,8 +84,9 @@ class VideoReader:
     """A video file, opened and probed.
 
     ``field`` names the input in errors; ``tick`` is called about five times a second while reading (it may
-    raise, to cancel). Raises UnreadableInput (no video, no frame that can be decoded) and InputTooLarge.
-    ``gaps`` grows while ``frames`` runs.
+    raise, to cancel). ``known`` is the timeline of the same file, or the part of it that will be read, from an
+    earlier time: without it the whole file is read through. Raises UnreadableInput (no video, no frame that can be
+    decoded) and InputTooLarge. ``gaps`` grows while ``frames`` runs.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class VideoReader:
         field: str = "video",
         limits: VideoLimits | None = None,
         tick: Callable[[], None] = _no_tick,
+        known: Timeline | None = None,
     ) -> None:
         self.path = path
         self.field = field
@@ -104,7 +106,7 @@ class VideoReader:
         self._next_tick = 0.0
         self._container, self._stream = open_video(self.path, self.field, self.limits)
         try:
-            self.timeline, first = self._probe()
+            self.timeline, first = self._probe() if known is None else (known, self._first_picture())
         except BaseException:
             self.close()
             raise
@@ -114,7 +116,7 @@ class VideoReader:
             width=width,
             height=height,
             fps=round(self.timeline.fps, 3),
-            frames=len(self.timeline.pts),
+            frames=self.timeline.count,
             duration_s=round(self.timeline.duration_s, 3),
             codec=self._stream.codec_context.codec.canonical_name,
         )
@@ -137,13 +139,13 @@ class VideoReader:
         UnreadableInput where not one frame could be decoded.
         """
         everything = wanted is None
-        indices = list(range(len(self.timeline.pts)) if wanted is None else wanted)
+        indices = list(range(self.timeline.count) if wanted is None else wanted)
         delivered = 0
         for run in self._runs(indices):
             for frame in self._decode(run, everything, keyframes_only):
                 delivered += 1
                 yield frame
-        if everything or (indices and indices[-1] == len(self.timeline.pts) - 1):
+        if everything or (indices and indices[-1] == self.timeline.count - 1):
             self._note_truncation()
         if indices and not delivered:
             raise UnreadableInput("No frame of the video can be decoded.", field=self.field)
@@ -183,6 +185,14 @@ class VideoReader:
         self.limits.check_duration(line.duration_s, self.field)
         return line, first
 
+    def _first_picture(self) -> VideoFrame:
+        """Decode until there is one picture."""
+        for packet in self._packets(self._stream):
+            for picture in self._pictures(packet)[0]:
+                self.limits.check_size(picture.width, picture.height, self.field)
+                return picture
+        raise UnreadableInput("No frame of the video can be decoded.", field=self.field)
+
     def _is_hidden(self, packet: AnyPacket) -> bool:
         """Whether a VP8 packet makes a reference that is never shown (RFC 6386, 9.1: bit 4 of the first byte)."""
         name = self._stream.codec_context.codec.canonical_name
@@ -206,7 +216,7 @@ class VideoReader:
         expected, packets = self._enter(wanted[0])
         line, ctx = self.timeline, self._stream.codec_context
         asked = set(wanted)
-        asked_pts = {line.pts[i] for i in wanted}
+        asked_pts = {line.pts_of(i) for i in wanted}
         skip = self._skip_mode(everything, keyframes_only)
         ctx.skip_frame = "DEFAULT"
         damaged = False
@@ -250,12 +260,12 @@ class VideoReader:
                 head = next(packets)
             except (FFmpegError, StopIteration):
                 head, packets = None, iter(())
-            if head is not None and head.pts is not None and head.pts <= self.timeline.pts[key[0]]:
-                return self.timeline.locate(head.pts, key[0]), chain([head], packets)
+            if head is not None and head.pts is not None and head.pts <= self.timeline.pts_of(key[0]):
+                return max(self.timeline.first, self.timeline.locate(head.pts, key[0])), chain([head], packets)
         # From the start, in a fresh container: not every demuxer can seek back to its first packet.
         self.close()
         self._container, self._stream = open_video(self.path, self.field, self.limits)
-        return 0, self._packets(self._stream)
+        return self.timeline.first, self._packets(self._stream)
 
     def _packets(self, *streams: VideoStream) -> Iterator[AnyPacket]:
         """The streams' packets (none named: all streams') and a flush packet; goes on after a read error."""
@@ -287,7 +297,7 @@ class VideoReader:
     # Damage ---------------------------------------------------------------------------------------------
 
     def _note_truncation(self) -> None:
-        count = len(self.timeline.pts)
+        count = self.timeline.count
         if self.timeline.declared > count:
             self._note_gap(count, self.timeline.declared - 1, "The file ends before these frames.")
 

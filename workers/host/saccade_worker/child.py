@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,8 +21,10 @@ from typing import Any
 import psutil
 
 from saccade_core.errors import MemoryLimitExceeded, SaccadeError, TimeLimitExceeded, WorkerLost
-from saccade_core.kind import InputFile
-from saccade_worker.runner_process import rebuild
+from saccade_core.kind import InputFile, ModelFiles
+from saccade_worker.job_gallery import JobGallery
+from saccade_worker.runner_process import model_to_json, rebuild
+from saccade_worker.steps import Split, Step, read_plan
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ _PASSED = re.compile(
     r"PATH|HOME|USER|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w+|XDG_CACHE_HOME|TESSDATA_PREFIX"
     r"|CUDA_\w+|NVIDIA_\w+|SACCADE_ASSETS_MIRROR|SACCADE_CACHE_DIR|SACCADE_PAGE_PARALLEL"
 )
-_LAST_WORDS = ("result", "error")
+_LAST_WORDS = ("result", "parts", "error")
 
 
 class Drained(Exception):
@@ -47,7 +49,7 @@ class Drained(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the child runs: a kind on local files in ``root``, within limits."""
+    """What the child runs: a kind on local files in ``root``, within limits, with the weights and gallery it needs."""
 
     kind: str
     inputs: dict[str, list[InputFile]]
@@ -55,6 +57,9 @@ class Task:
     root: Path
     time_limit_s: float
     memory_mb: int
+    models: Mapping[str, ModelFiles] = field(default_factory=dict[str, ModelFiles])
+    gallery: JobGallery | None = None
+    step: Step = field(default_factory=Step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,8 @@ class Child:
         self._pipe = ours
 
     def run(self, task: Task, watch: Watch) -> dict[str, Any]:
-        """The runner's result as JSON. Raises the runner's error; what ``stop_reason`` gives;
-        TimeLimitExceeded, MemoryLimitExceeded; WorkerLost when the process died."""
+        """The runner's result as JSON. Raises Split where it planned parts; the runner's error; what ``stop_reason``
+        gives; TimeLimitExceeded, MemoryLimitExceeded; WorkerLost when the process died."""
         self.start()
         self._busy = True
         try:
@@ -136,6 +141,8 @@ class Child:
             message = self._receive() or {"type": ""}
             if message["type"] == "result":
                 return message["result"]
+            if message["type"] == "parts":
+                raise Split(read_plan(message.get("parts")))
             if message["type"] == "error":
                 raise rebuild(message)
             if message["type"]:
@@ -160,7 +167,7 @@ class Child:
                 message = self._receive() or {"type": ""}
                 if message["type"] == "result":
                     return message["result"]
-                if message["type"] == "error":
+                if message["type"] in ("parts", "error"):
                     raise reason
         self.kill()
         raise reason
@@ -223,7 +230,10 @@ def _request(task: Task, device: str) -> dict[str, Any]:
         ]
         for name, items in task.inputs.items()
     }
-    return {"root": str(task.root), "device": device, "inputs": files}
+    models = {name: model_to_json(model) for name, model in task.models.items()}
+    gallery = task.gallery.snapshot.message() if task.gallery else None
+    given = {"inputs": files, "models": models, "gallery": gallery, "step": task.step.message()}
+    return {"root": str(task.root), "device": device, **given}
 
 
 def _child_environment(passed: Collection[str]) -> dict[str, str]:

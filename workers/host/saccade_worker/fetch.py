@@ -31,6 +31,7 @@ from saccade_core.records.requests import get_artifact
 from saccade_core.records.tables import JobRow
 from saccade_core.s3 import s3_store
 from saccade_worker.fetch_url import fetch_url
+from saccade_worker.input_cache import InputCache
 from saccade_worker.settings import WorkerSettings
 
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -39,10 +40,18 @@ _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 class Fetcher:
     """Fetches references of one job into one folder."""
 
-    def __init__(self, settings: WorkerSettings, db: Database, blobs: Blobs, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        db: Database,
+        blobs: Blobs,
+        check: Callable[[], None],
+        cache: InputCache | None = None,
+    ) -> None:
         self._settings = settings
         self._db = db
         self._blobs = blobs
+        self._cache = cache
         self._stop_check = check
         self._left = settings.max_input_bytes
         self._give_up = time.monotonic() + settings.fetch_limit_s
@@ -88,7 +97,7 @@ class Fetcher:
         row = get_file(self._db, project, reference)
         path = folder / _safe_name(row.name)
         self._spend(row.bytes, field)
-        self._blobs.get_file(row.key, path, check=self._check)
+        self._stored(row.key, row.sha256, path)
         return InputFile(path, row.name, row.media_type, field, row.sha256)
 
     def _artifact(self, project: str, reference: str, folder: Path, field: str) -> InputFile:
@@ -96,8 +105,17 @@ class Fetcher:
         row = get_artifact(self._db, project, job_id, name)
         path = folder / _safe_name(row.name)
         self._spend(row.bytes, field)
-        self._blobs.get_file(row.key, path, check=self._check)
+        self._stored(row.key, row.sha256, path)
         return InputFile(path, row.name, row.media_type, field, row.sha256)
+
+    def _stored(self, key: str, sha256: str, path: Path) -> None:
+        def fetch(to: Path) -> None:
+            self._blobs.get_file(key, to, check=self._check)
+
+        if self._cache is None:
+            fetch(path)
+        else:
+            self._cache.bring(key, sha256, path, fetch)
 
     def _data_uri(self, reference: str, folder: Path, field: str) -> InputFile:
         try:

@@ -7,18 +7,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from saccade_core.blobs import Blobs, open_blobs
 from saccade_core.errors import SaccadeError, Unavailable
 from saccade_core.live import BackgroundLive, CancelListener
 from saccade_core.queue import Queue
-from saccade_core.records import fleet
+from saccade_core.records import fleet, leases
 from saccade_core.records.database import Database
-from saccade_core.records.tables import JobRow, WorkerRow
+from saccade_core.records.tables import WorkerRow
 from saccade_worker.child import Child
+from saccade_worker.gallery_cache import GalleryCache
+from saccade_worker.input_cache import InputCache
 from saccade_worker.lease import Lease
+from saccade_worker.models import Models
 from saccade_worker.scratch import Scratch
 from saccade_worker.settings import WorkerSettings
 
@@ -40,6 +43,9 @@ class Host:
         self.live = BackgroundLive(settings.redis_url)
         self.child = Child(self.device, settings.idle_memory_mb, settings.child_env)
         self.scratch = Scratch(settings.scratch_dir)
+        self.inputs = InputCache(self.scratch.path / "inputs", settings.input_cache_bytes)
+        self.galleries = GalleryCache(settings.scratch_dir / "galleries", self.db)
+        self.models = Models(self.blobs)
         self._pool, self._queues = pool, queues
         self._started = time.time()
         self._lease: Lease | None = None
@@ -49,6 +55,7 @@ class Host:
 
     def start(self) -> None:
         """Start the child, the listener for cancels and the reports of this worker."""
+        self._end_leases_of_the_dead()
         self.child.start()
         self._cancels = CancelListener(self.settings.redis_url, self._on_cancel)
         self._reporter = threading.Thread(target=self._report, name="report", daemon=True)
@@ -74,12 +81,13 @@ class Host:
         finally:
             self._lease = None
 
-    def publish(self, job: JobRow) -> None:
-        """Tell the queue of a job that this worker gave back; the keeper does it later where this fails."""
+    def publish(self, job_ids: Sequence[str], queue: str) -> None:
+        """Tell the queue of jobs that this worker made due; the keeper does it later where this fails."""
         try:
-            self.queue.publish(job.id, job.queue)
+            for job_id in job_ids:
+                self.queue.publish(job_id, queue)
         except Unavailable as error:
-            log.info("publish of %s: %s", job.id, error)
+            log.info("publish of %s: %s", job_ids, error)
 
     def close(self) -> None:
         """Stop everything; the worker's record goes."""
@@ -87,6 +95,7 @@ class Host:
         self._report_now.set()
         self._cancels.stop()
         self.child.kill()
+        self.galleries.close()
         self.scratch.close()
         try:
             fleet.remove_worker(self.db, self.worker_id)
@@ -98,8 +107,17 @@ class Host:
 
     def _on_cancel(self, job_id: str) -> None:
         lease = self._lease
-        if lease is not None and lease.job.id == job_id:
+        if lease is not None and job_id in (lease.job.id, lease.job.parent_id):
             lease.look_now()
+
+    def _end_leases_of_the_dead(self) -> None:
+        """Workers that were killed left folders here: their jobs need not wait for the end of their leases."""
+        for job_id, token in self.scratch.abandoned:
+            try:
+                if leases.abandon(self.db, job_id, token):
+                    log.warning("%s: its worker was killed", job_id)
+            except SaccadeError as error:
+                log.info("the lease of %s goes on: %s", job_id, error)
 
     def _report(self) -> None:
         while not self._closed:
@@ -119,6 +137,7 @@ class Host:
             )
             try:
                 fleet.report_worker(self.db, row)
+                self.galleries.tidy()
             except SaccadeError as error:
                 log.warning("report: %s", error)
             except Exception:  # the thread must live as long as the worker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from saccade_core.errors import Cancelled, DeadlineExceeded, LeaseLost, Unavaila
 from saccade_core.jobs import Progress
 from saccade_core.records import leases
 from saccade_core.records.database import Database
+from saccade_core.records.parts import PARTS_SHARE
 from saccade_core.records.tables import JobRow
 
 log = logging.getLogger(__name__)
@@ -21,17 +23,22 @@ _PROGRESS_EVERY_S = 1.0
 
 
 class Lease:
-    """The right to finish one job. ``problem`` tells when the run should stop."""
+    """The right to finish one job. ``problem`` tells when the run should stop.
 
-    def __init__(self, db: Database, job: JobRow) -> None:
+    ``noted`` is called, from the lease's own thread, after fresh progress has reached the record.
+    """
+
+    def __init__(self, db: Database, job: JobRow, noted: Callable[[], None] | None = None) -> None:
         self.job = job
         self.progress = Progress()
+        self._noted = noted
+        self._before = 0.0 if job.parts_total is None else PARTS_SHARE  # a join is the last bit of its job
         self._db = db
         self._started = time.monotonic()
         self._kept_at = self._started
         self._problem: Exception | None = None
         # Both times are of the database's clock, so this host's may be wrong.
-        left = float("inf") if job.deadline_at is None else job.deadline_at - (job.started_at or 0.0)
+        left = float("inf") if job.deadline_at is None else job.deadline_at - leases.claimed_at(job)
         self._deadline = self._started + left
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -73,6 +80,7 @@ class Lease:
         fraction = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
         spent = time.monotonic() - self._started
         eta = round(spent * (1 - fraction) / fraction, 1) if fraction > 0.02 else None
+        fraction = self._before + (1 - self._before) * fraction
         self.progress = Progress(fraction=round(fraction, 4), stage=stage, done=done, total=total, eta_s=eta)
         self._wake.set()
         return self.progress
@@ -96,6 +104,8 @@ class Lease:
             if leases.heartbeat(self._db, self.job.id, self.job.token, progress):
                 self._problem = self._problem or Cancelled("The job was cancelled.")
             self._kept_at = asked_at
+            if progress is not None and self._noted is not None:
+                self._noted()
         except LeaseLost as error:
             self._problem = error
         except Unavailable as error:

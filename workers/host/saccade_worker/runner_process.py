@@ -2,8 +2,8 @@
 
 It knows the scratch folder and nothing else: no database, no object store, no queue, and none of their secrets
 are in its environment. It speaks JSON over one pipe with the worker that started it (child.py): ``run`` and
-``cancel`` come in; ``progress``, ``log``, ``metric``, ``model``, ``checkpoint`` and at the end ``result`` or ``error``
-go out. JSON, because a pickle from a process that reads hostile files would be trusted too much.
+``cancel`` come in; ``progress``, ``log``, ``metric``, ``model``, ``checkpoint``, ``face`` and at the end ``result``
+or ``error`` go out. JSON, because a pickle from a process that reads hostile files would be trusted too much.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -24,8 +25,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from saccade_core.errors import Cancelled, EngineFailed, InvalidParams, ModelMissing, SaccadeError, WorkerLost
-from saccade_core.kind import ARTIFACT_NAME, EnrolledFace, GalleryFiles, InputFile, Inputs, ModelFiles
+from saccade_core.kind import (
+    ARTIFACT_NAME,
+    EnrolledFace,
+    GalleryFiles,
+    InputFile,
+    Inputs,
+    Kind,
+    ModelFiles,
+    Params,
+)
 from saccade_kinds import registry
+from saccade_worker.gallery_messages import read_gallery, tell_face
+from saccade_worker.steps import Step, read_step, tell_plan
 
 log = logging.getLogger("saccade.runner")
 
@@ -44,6 +56,8 @@ class PipeContext:
     pipe: Connection
     root: Path
     device: str
+    models: Mapping[str, ModelFiles]
+    gallery_message: dict[str, Any] | None
     _told_at: float = field(default=0.0, init=False)
     _stage: str = field(default="", init=False)
 
@@ -79,13 +93,21 @@ class PipeContext:
         return path
 
     def model(self, name: str) -> ModelFiles:
-        raise ModelMissing(f"No weights called {name!r} are registered.", received=name)
+        found = self.models.get(name)
+        if found is None:
+            raise ModelMissing(f"This kind of job did not declare that it needs the model {name!r}.", received=name)
+        self.uses_model(found.name, found.version, found.sha256)
+        return found
 
     def gallery(self) -> GalleryFiles:
-        raise EngineFailed("This kind of job names no gallery.")
+        if self.gallery_message is None:
+            raise EngineFailed("This kind of job names no gallery.")
+        return read_gallery(self.gallery_message)
 
-    def enroll(self, face: EnrolledFace) -> None:  # noqa: ARG002 - until galleries are built
-        raise EngineFailed("This kind of job names no gallery.")
+    def enroll(self, face: EnrolledFace) -> None:
+        if self.gallery_message is None:
+            raise EngineFailed("This kind of job names no gallery.")
+        self.tell("face", **tell_face(face, self.root))
 
     def uses_model(self, name: str, version: str, sha256: str = "") -> None:
         self.tell("model", name=name, version=version, sha256=sha256)
@@ -118,13 +140,13 @@ def serve(pipe: Connection) -> None:
 
 
 def _run_one(pipe: Connection, request: dict[str, Any]) -> None:
-    context = PipeContext(pipe, Path(request["root"]), request["device"])
+    models = {name: _model(item) for name, item in request["models"].items()}
+    context = PipeContext(pipe, Path(request["root"]), request["device"], models, request["gallery"])
     try:
         kind = registry.get(request["kind"])
         params = registry.validate_params(kind, request["params"])
         files = {name: [_input_file(item) for item in items] for name, items in request["inputs"].items()}
-        result = registry.load_runner(kind.name)(Inputs(files), params, context)
-        context.tell("result", result=result.model_dump(mode="json"))
+        _answer(kind, Inputs(files), params, context, read_step(request["step"]))
     except SaccadeError as error:
         context.tell("error", **describe(error))
     except ValidationError as error:
@@ -138,8 +160,38 @@ def _run_one(pipe: Connection, request: dict[str, Any]) -> None:
         context.tell("error", **describe(EngineFailed(message)))
 
 
+def _answer(kind: Kind, inputs: Inputs, params: Params, context: PipeContext, step: Step) -> None:
+    """Do one step of the job and tell what came of it."""
+    if not kind.parts:
+        result = registry.load_runner(kind.name)(inputs, params, context)
+        context.tell("result", result=result.model_dump(mode="json"))
+        return
+    runner = registry.load_parts_runner(kind.name)
+    match step.name:
+        case "run_part" if step.part is not None:
+            context.tell("result", result=dict(runner.run_part(inputs, params, context, step.part)))
+        case "join":
+            context.tell("result", result=runner.join(inputs, params, context, step.parts).model_dump(mode="json"))
+        case _ if planned := runner.plan(inputs, params, context):
+            context.tell("parts", parts=tell_plan(planned))
+        case _:
+            context.tell("result", result=runner.run(inputs, params, context).model_dump(mode="json"))
+
+
 def _input_file(item: dict[str, str]) -> InputFile:
     return InputFile(Path(item["path"]), item["name"], item["media_type"], item["field"], item["sha256"])
+
+
+def model_to_json(model: ModelFiles) -> dict[str, Any]:
+    """A model for the pipe; ``_model`` is its inverse."""
+    files = {role: str(path) for role, path in model.files.items()}
+    facts = dict(model.facts)
+    return {"name": model.name, "version": model.version, "sha256": model.sha256, "files": files, "facts": facts}
+
+
+def _model(item: dict[str, Any]) -> ModelFiles:
+    files = {role: Path(path) for role, path in item["files"].items()}
+    return ModelFiles(item["name"], item["version"], item["sha256"], files, item["facts"])
 
 
 def describe(error: SaccadeError) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from saccade_worker.scratch import Scratch
 
 def test_a_job_has_a_folder_of_its_own_for_as_long_as_it_runs(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
-    with scratch.for_job("job_1") as first, scratch.for_job("job_1") as second:
+    with scratch.for_job("job_1", 1) as first, scratch.for_job("job_1", 2) as second:
         assert first != second
         (first / "artifacts" / "a.txt").write_text("a")
         assert list((second / "artifacts").iterdir()) == []

@@ -8,27 +8,44 @@ from __future__ import annotations
 
 import json
 import pkgutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import saccade_kinds
 from saccade_core.errors import UnknownKind
-from saccade_core.kind import Context, Inputs, Kind, Params, Result
+from saccade_core.kind import Context, DonePart, Inputs, Kind, Params, Part, Result
 
 Runner = Callable[[Inputs, Any, Context], Result]
 
 
+class PartsRunner(Protocol):
+    """The runner of a kind with parts; saccade_core.kind.Part says what each function does."""
+
+    def run(self, inputs: Inputs, params: Any, context: Context, /) -> Result: ...
+
+    def plan(self, inputs: Inputs, params: Any, context: Context, /) -> Sequence[Part]: ...
+
+    def run_part(self, inputs: Inputs, params: Any, context: Context, part: Part, /) -> Mapping[str, Any]: ...
+
+    def join(self, inputs: Inputs, params: Any, context: Context, parts: Sequence[DonePart], /) -> Result: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A small request that works: files by input name, and params."""
+    """A small request that works: the kind, files by input name, and params.
 
+    ``before``: samples that must have succeeded before this one can (a gallery is filled before it is searched).
+    """
+
+    kind: str
     files: Mapping[str, list[Path]]
     params: Mapping[str, Any]
+    before: tuple[Sample, ...] = ()
 
 
 @cache
@@ -55,6 +72,12 @@ def load_runner(name: str) -> Runner:
     return import_module(f"{_packages()[name][1]}.runner").run
 
 
+def load_parts_runner(name: str) -> PartsRunner:
+    """As ``load_runner``, for a kind with parts: all four functions."""
+    load_runner(name)
+    return cast("PartsRunner", import_module(f"{_packages()[name][1]}.runner"))
+
+
 def validate_params(kind: Kind, params: Mapping[str, Any]) -> Params:
     """Parameters as the kind's model; raises pydantic.ValidationError."""
     return kind.params.model_validate(dict(params))
@@ -67,11 +90,17 @@ def sample(name: str) -> Sample:
     module = import_module(_packages()[name][1])
     folder = Path(str(module.__file__)).parent / "sample"
     request: dict[str, Any] = json.loads((folder / "request.json").read_text("utf-8"))
+    before = tuple(_sample(earlier["kind"], earlier, folder) for earlier in request.get("before", []))
+    return replace(_sample(name, request, folder), before=before)
+
+
+def _sample(kind: str, request: Mapping[str, Any], folder: Path) -> Sample:
+    get(kind)
     files = {
         key: [folder / f for f in ([value] if isinstance(value, str) else value)]
         for key, value in request["inputs"].items()
     }
-    return Sample(files=files, params=request["params"])
+    return Sample(kind=kind, files=files, params=request["params"])
 
 
 @cache

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from saccade.commands.options import data_option
-from saccade.demo import run_demo
+from saccade.demo import Skipped, run_demo
 from saccade.stack.config import StackConfig, free_port, parse_workers
 from saccade.stack.up import WhenReady, run_stack
 from saccade.tables import LastingConsole, demo_table, links
@@ -42,7 +42,9 @@ def _workers(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     help="Workers of each pool (cpu, torch, keras), as in cpu=2,torch=1  [default: a cpu worker per core, at most 4]",
 )
 @click.option("--demo", is_flag=True, help="Run one small job of each kind when all is up.")
-@click.option("--exit", "then_exit", is_flag=True, help="With --demo: stop after it; status 0 if every job succeeded.")
+@click.option(
+    "--exit", "then_exit", is_flag=True, help="With --demo: stop after it; status 0 if every job that it ran succeeded."
+)
 def up(*, host: str, port: int, data_dir: Path, workers: dict[Pool, int], demo: bool, then_exit: bool) -> None:
     """Start Saccade on this machine and keep it running until Ctrl-C."""
     if then_exit and not demo:
@@ -59,10 +61,10 @@ def up(*, host: str, port: int, data_dir: Path, workers: dict[Pool, int], demo: 
             _announce(config, console)
         if not demo:
             return None
-        jobs = run_demo(config.url, database, config.workers)
+        done = run_demo(config.url, database, config.workers, say)
         with suppress(OSError):
-            _show_demo(jobs, config.url, console)
-        succeeded = all(job.state is JobState.SUCCEEDED for job in jobs)
+            _show_demo(done, config.url, console)
+        succeeded = all(isinstance(each, Skipped) or each.state is JobState.SUCCEEDED for each in done)
         return (0 if succeeded else 1) if then_exit else None
 
     sys.exit(run_stack(config, WhenReady(ready, _READY_WITHIN_S if then_exit else None), say))
@@ -80,11 +82,12 @@ def _announce(config: StackConfig, console: Console) -> None:
     console.print()
 
 
-def _show_demo(jobs: list[Job], url: str, console: Console) -> None:
-    console.print(demo_table(jobs))
+def _show_demo(done: list[Job | Skipped], url: str, console: Console) -> None:
+    jobs = [each for each in done if isinstance(each, Job)]
+    console.print(demo_table(jobs, {each.kind: each.command for each in done if isinstance(each, Skipped)}))
     for job in jobs:
         first, *rest = links(job, url)
-        console.print(f"  {job.kind:16} {first}", markup=False)
+        console.print(f"  {job.kind:20} {first}", markup=False)
         for link in rest:
-            console.print(f"  {'':16} {link}", markup=False)
+            console.print(f"  {'':20} {link}", markup=False)
     console.print()

@@ -32,14 +32,20 @@ def environment(pool: Pool) -> Path | None:
     return root / ".venvs" / pool if root else None
 
 
+def chosen_python(pool: Pool) -> Path | None:
+    """The Python that ``SACCADE_POOL_PYTHON_<POOL>`` names for the pool's workers, in place of an environment here."""
+    chosen = os.environ.get(f"SACCADE_POOL_PYTHON_{pool.upper()}")
+    return Path(chosen) if chosen else None
+
+
 def pool_pythons(pools: Iterable[Pool], say: Callable[[str], None]) -> dict[Pool, Path]:
     """The Python that each pool's workers run on; makes or refreshes the environments."""
     return {pool: _pool_python(pool, say) for pool in pools}
 
 
 def _pool_python(pool: Pool, say: Callable[[str], None]) -> Path:
-    if chosen := os.environ.get(f"SACCADE_POOL_PYTHON_{pool.upper()}"):
-        return Path(chosen)
+    if chosen := chosen_python(pool):
+        return chosen
     root, folder, program = workspace(), environment(pool), uv()
     if root is None or folder is None:
         raise StackError(f"Name the Python of pool {pool} in SACCADE_POOL_PYTHON_{pool.upper()}.")

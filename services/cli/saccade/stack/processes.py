@@ -130,8 +130,9 @@ def adopt_orphans() -> None:
 
 
 def sweep_orphans(kept: set[int]) -> None:
-    """Kill and reap all children but those with these ids: what a dead process left behind."""
-    _end([child for child in psutil.Process().children() if child.pid not in kept])
+    """Kill and reap what a dead process left behind: all children but those with these ids, and but what this process
+    runs for itself (an export), which is in its session: nothing that comes from a kept process can be there."""
+    _end([child for child in psutil.Process().children() if child.pid not in kept and not _in_our_session(child.pid)])
 
 
 def end_descendants() -> None:
@@ -139,6 +140,13 @@ def end_descendants() -> None:
     give_up = time.monotonic() + _END_LIMIT_S
     while (living := psutil.Process().children(recursive=True)) and time.monotonic() < give_up:
         _end(living)
+
+
+def _in_our_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == os.getsid(0)
+    except OSError:  # it is gone
+        return False
 
 
 def _end(processes: list[psutil.Process]) -> None:

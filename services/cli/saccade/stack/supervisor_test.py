@@ -155,6 +155,20 @@ def test_orphans_of_a_dead_process_are_ended(supervise: Callable[..., Supervised
     assert stack.stop() == 0
 
 
+def test_what_the_supervising_process_runs_for_itself_is_no_orphan() -> None:
+    script = """
+import os, subprocess
+from saccade.stack.processes import end_descendants, sweep_orphans
+own, stray = subprocess.Popen(["sleep", "1000"]), subprocess.Popen(["sleep", "1000"], start_new_session=True)
+sweep_orphans(set())
+print(os.path.exists(f"/proc/{own.pid}"), os.path.exists(f"/proc/{stray.pid}"))
+end_descendants()
+print(os.path.exists(f"/proc/{own.pid}"))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "False"]
+
+
 def test_a_log_that_grew_too_large_is_moved_aside_while_it_is_written(
     supervise: Callable[..., Supervised], tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ class ArtifactList(BaseModel):
 
 @router.get("")
 async def list_artifacts(id: str, here: Here, caller: Reader) -> ArtifactList:  # noqa: A002 - the contract's name
-    """The job's artefacts; there are none before it has succeeded."""
+    """The job's artefacts. Before it has succeeded, there are only those of its finished parts, below ``parts/``."""
     found = await in_thread(requests.get_job, here.db, caller.project, id)
     return ArtifactList(items=[artifact_view(row) for row in found.artifacts])
 

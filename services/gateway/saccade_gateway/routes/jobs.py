@@ -137,9 +137,9 @@ async def cancel_job(id: str, here: Here, caller: Submitter) -> Response:  # noq
 
 
 async def retry_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa: A002
-    """Queue a failed or cancelled job again; 409 for others."""
+    """Queue a failed or cancelled job again, keeping the parts of it that are done; 409 for others."""
     row = await in_thread(requests.retry_job, here.db, caller.project, id)
-    here.announcer.event(row.id, "state", {"state": row.state, "attempt": row.attempt})
+    here.announcer.event(row.id, "state", {"state": row.seen_state, "attempt": row.attempt})
     here.announcer.publish(row)
     return _answer(await in_thread(requests.get_job, here.db, caller.project, id), 202)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from saccade_core.jobs import JobState
 from saccade_core.records.database import Database, now
+from saccade_core.records.parts import unlocked
 from saccade_core.records.tables import JobRow, PoolRow, WorkerRow
 
 #: A worker that has not reported for this long is not counted any more.
@@ -55,17 +56,19 @@ def list_workers(db: Database) -> Sequence[WorkerRow]:
 
 
 def queue_states(db: Database) -> list[QueueState]:
-    """Every queue that has waiting or running jobs."""
+    """Every queue that has waiting or running jobs; parts of jobs count, and jobs that wait for their parts do not."""
     with db.read() as session:
         queued = JobRow.state == JobState.QUEUED
+        held = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until.is_not(None))
+        starts = and_(queued, JobRow.parts_left.is_(None))  # a job that joins its parts began to wait long ago
         rows = session.execute(
             select(
                 JobRow.queue,
                 func.count().filter(queued),
-                func.count().filter(JobRow.state == JobState.RUNNING),
-                func.coalesce(func.max(now() - JobRow.queued_at).filter(queued), 0.0),
+                func.count().filter(held),
+                func.coalesce(func.max(now() - JobRow.queued_at).filter(starts), 0.0),
             )
-            .where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+            .where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]), or_(queued, held))
             .group_by(JobRow.queue)
             .order_by(JobRow.queue)
         )
@@ -78,8 +81,8 @@ def set_paused(db: Database, pool: str, *, paused: bool) -> None:
         switch = db.insert(PoolRow).values(pool=pool, paused=paused)
         session.execute(switch.on_conflict_do_update(index_elements=["pool"], set_={"paused": paused}))
         if not paused:
-            waiting = update(JobRow).where(JobRow.pool == pool, JobRow.state == JobState.QUEUED)
-            session.execute(waiting.values(publish_at=now(), publishes=0))
+            waiting = and_(JobRow.pool == pool, JobRow.state == JobState.QUEUED)
+            session.execute(update(JobRow).where(waiting, unlocked(waiting)).values(publish_at=now(), publishes=0))
 
 
 def paused_pools(db: Database) -> set[str]:

@@ -7,17 +7,30 @@ work away: so a job may be run twice, and takes effect once (docs/decisions/0003
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from saccade_core.errors import LeaseLost, SaccadeError, StorageFailed, Unavailable, WorkerLost
+from saccade_core.ids import folder_of, parent_of
 from saccade_core.jobs import JobState
+from saccade_core.kind import Part
 from saccade_core.records.database import Database, now
-from saccade_core.records.requests import FIRST_PUBLISH_S, ended
+from saccade_core.records.parts import (
+    FOLDER,
+    add_parts,
+    begins_join,
+    ended,
+    lock_parent,
+    part_ended,
+    queued_now,
+    remove_parts,
+    with_request,
+)
+from saccade_core.records.removals import must_go
 from saccade_core.records.tables import ArtifactRow, AttemptRow, JobRow, PoolRow
 from saccade_core.storable import storable
 
@@ -43,10 +56,11 @@ def claim(db: Database, job_id: str, worker: str) -> JobRow | None:
     """Take the job for this worker, or None: another has it, it ended, or it is not due.
 
     Claimable: queued; or running with an expired lease. Never one that was cancelled, has no attempt left, or
-    whose pool is paused.
+    whose pool is paused. The join of a split job is still the attempt that split it.
     """
     paused = select(PoolRow.pool).where(PoolRow.pool == JobRow.pool, PoolRow.paused).exists()
     expired = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until < now())
+    joins = JobRow.parts_left == 0
     with db.write() as session:
         row = session.execute(
             update(JobRow)
@@ -54,17 +68,17 @@ def claim(db: Database, job_id: str, worker: str) -> JobRow | None:
                 JobRow.id == job_id,
                 or_(JobRow.state == JobState.QUEUED, expired),
                 JobRow.cancel_requested.is_(False),
-                JobRow.attempt < JobRow.max_attempts,
+                or_(JobRow.attempt < JobRow.max_attempts, begins_join()),
                 ~paused,
             )
             .values(
                 state=JobState.RUNNING,
-                attempt=JobRow.attempt + 1,
+                attempt=JobRow.attempt + case((begins_join(), 0), else_=1),
                 token=JobRow.token + 1,
                 lease_until=now() + LEASE_S,
                 worker=worker,
-                started_at=now(),
-                progress=None,
+                started_at=case((joins, func.coalesce(JobRow.started_at, now())), else_=now()),
+                progress=case((joins, JobRow.progress), else_=null()),
                 publish_at=None,
             )
             .returning(JobRow)
@@ -74,9 +88,23 @@ def claim(db: Database, job_id: str, worker: str) -> JobRow | None:
         if row.token > 1:
             close_attempts(session, job_id, "lost")
         session.add(
-            AttemptRow(job_id=job_id, token=row.token, attempt=row.attempt, worker=worker, started_at=row.started_at)
+            AttemptRow(job_id=job_id, token=row.token, attempt=row.attempt, worker=worker, started_at=claimed_at(row))
         )
-        return row
+        return with_request(session, row)
+
+
+def claimed_at(row: JobRow) -> float:
+    """When the job was claimed, by the database's clock, from its record as ``claim`` gave it."""
+    return (row.lease_until or 0.0) - LEASE_S
+
+
+def abandon(db: Database, job_id: str, token: int) -> bool:
+    """End a lease whose holder is known to be dead, so that the keeper takes the job back now; whether it ran."""
+    with db.write() as session:
+        found = session.execute(
+            update(JobRow).where(_held(job_id, token)).values(lease_until=now() - 1.0).returning(JobRow.id)
+        )
+        return found.scalar_one_or_none() is not None
 
 
 def heartbeat(db: Database, job_id: str, token: int, progress: dict[str, Any] | None) -> bool:
@@ -102,10 +130,17 @@ def succeed(
     artifacts: Sequence[StoredArtifact],
     provenance: dict[str, Any],
     progress: dict[str, Any],
+    also: Callable[[Session], None] | None = None,
 ) -> JobState:
-    """Make the result and the artefacts the job's, at once. Raises LeaseLost: then the work is thrown away."""
+    """Make the result and the artefacts the job's, at once. Raises LeaseLost: then the work is thrown away.
+
+    ``also`` records in the same transaction what else the job has done; where it raises, nothing is recorded.
+    A part's artefacts become its job's, below ``parts/``; a join's take the place of those.
+    """
+    parent = parent_of(job_id)
+    folder = f"{FOLDER}{job_id.rpartition('.p')[2]}/" if parent else ""
     with db.write() as session:
-        _end(
+        joined = _end(
             session,
             job_id,
             token,
@@ -115,11 +150,37 @@ def succeed(
             provenance=storable(provenance),
             progress=storable(progress),
         )
+        if joined:
+            remove_parts(session, [job_id])
+            must_go(db, session, [f"{folder_of(job_id)}{FOLDER}"])
         session.add_all(
-            ArtifactRow(job_id=job_id, name=a.name, media_type=a.media_type, bytes=a.bytes, sha256=a.sha256, key=a.key)
+            ArtifactRow(
+                job_id=parent or job_id,
+                name=folder + a.name,
+                media_type=a.media_type,
+                bytes=a.bytes,
+                sha256=a.sha256,
+                key=a.key,
+            )
             for a in artifacts
         )
+        if also is not None:
+            also(session)
         return JobState.SUCCEEDED
+
+
+def split(db: Database, job: JobRow, planned: Sequence[Part], queue: str) -> JobState:
+    """Let the job wait for these parts of it, which are due in ``queue``; RUNNING, or CANCELLED where that was asked.
+
+    Raises LeaseLost.
+    """
+    with db.write() as session:
+        if _cancel_asked(session, job.id, job.token):
+            _end(session, job.id, job.token, JobState.CANCELLED)
+            return JobState.CANCELLED
+        add_parts(session, job, queue, planned)
+        close_attempts(session, job.id, "split")
+        return JobState.RUNNING
 
 
 def fail(db: Database, job: JobRow, error: SaccadeError) -> JobState:
@@ -139,7 +200,7 @@ def fail(db: Database, job: JobRow, error: SaccadeError) -> JobState:
             _end(session, job.id, job.token, JobState.FAILED, error=problem)
             return JobState.FAILED
         if isinstance(error, WorkerLost):  # the job is seldom at fault: no pause
-            _requeue(session, job.id, outcome="lost", problem=problem, **_queued_now())
+            _requeue(session, job.id, outcome="lost", problem=problem, **queued_now())
             return JobState.QUEUED
         later: dict[str, Any] = {"state": JobState.WAITING, "run_at": now() + backoff_s(tries), "publish_at": None}
         if outage:
@@ -157,7 +218,7 @@ def release(db: Database, job: JobRow) -> JobState:
         if _cancel_asked(session, job.id, job.token):
             _end(session, job.id, job.token, JobState.CANCELLED)
             return JobState.CANCELLED
-        _requeue(session, job.id, outcome="released", attempt=JobRow.attempt - 1, **_queued_now())
+        _requeue(session, job.id, outcome="released", attempt=JobRow.attempt - 1, **queued_now())
         return JobState.QUEUED
 
 
@@ -192,13 +253,20 @@ def _held(job_id: str, token: int) -> ColumnElement[bool]:
     return and_(JobRow.id == job_id, JobRow.token == token, JobRow.state == JobState.RUNNING)
 
 
-def _end(session: Session, job_id: str, token: int, state: JobState, **values: Any) -> None:
+def _end(session: Session, job_id: str, token: int, state: JobState, **values: Any) -> bool:
+    """End a job, and with a part that fails the job that it is of; whether the job had parts."""
+    lock_parent(session, job_id)
     found = session.execute(
-        update(JobRow).where(_held(job_id, token)).values(state=state, **values, **ended()).returning(JobRow.id)
-    ).scalar_one_or_none()
+        update(JobRow)
+        .where(_held(job_id, token))
+        .values(state=state, **values, **ended())
+        .returning(JobRow.id, JobRow.parts_total)
+    ).one_or_none()
     if found is None:
         raise LeaseLost(f"Another worker holds job {job_id} now.")
     close_attempts(session, job_id, state.value, values.get("error"))
+    part_ended(session, job_id, state, values.get("error"))
+    return found.parts_total is not None
 
 
 def _requeue(
@@ -207,17 +275,14 @@ def _requeue(
     session.execute(
         update(JobRow)
         .where(JobRow.id == job_id)
-        .values(token=JobRow.token + 1, lease_until=None, publishes=0, error=problem, **values)
+        .values(**{"token": JobRow.token + 1, "lease_until": None, "publishes": 0, "error": problem, **values})
     )
     close_attempts(session, job_id, outcome, problem)
 
 
-def _queued_now() -> dict[str, Any]:
-    return {"state": JobState.QUEUED, "queued_at": now(), "publish_at": now() + FIRST_PUBLISH_S}
-
-
 def _cancel_asked(session: Session, job_id: str, token: int) -> bool:
     """Lock the job's row; whether its cancellation is asked for. Raises LeaseLost where the token is old."""
+    lock_parent(session, job_id)
     query = select(JobRow.cancel_requested).where(_held(job_id, token)).with_for_update()
     asked = session.execute(query).scalar_one_or_none()
     if asked is None:

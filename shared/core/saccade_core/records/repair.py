@@ -6,13 +6,24 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from saccade_core.errors import DeadlineExceeded, WorkerLost
 from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records.database import Database, now
 from saccade_core.records.leases import close_attempts, problem_of
-from saccade_core.records.requests import ended, readers
+from saccade_core.records.parts import (
+    end_split,
+    ended,
+    in_parts,
+    is_no_part,
+    lock_job,
+    part_ended,
+    queued_now,
+    remove_parts,
+    unlocked,
+)
+from saccade_core.records.requests import readers
 from saccade_core.records.tables import FileRow, JobRow, LockRow, PoolRow
 
 
@@ -44,6 +55,8 @@ def release_lock(db: Database, name: str, holder: str) -> None:
         session.execute(delete(LockRow).where(LockRow.name == name, LockRow.holder == holder))
 
 
+_UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.RUNNING)
+
 # Each search is a read first, and a write only where it finds something: SQLite has one writer at a time.
 
 
@@ -55,10 +68,7 @@ def wake_due(db: Database) -> int:
     with db.write() as session:
         return len(
             session.execute(
-                update(JobRow)
-                .where(due)
-                .values(state=JobState.QUEUED, queued_at=now(), publish_at=now(), publishes=0)
-                .returning(JobRow.id)
+                update(JobRow).where(due, unlocked(due)).values(**queued_now(0.0)).returning(JobRow.id)
             ).all()
         )
 
@@ -89,10 +99,11 @@ def publishable(db: Database, queue: str, limit: int) -> Sequence[str]:
 def mark_published(db: Database, job_ids: Sequence[str]) -> None:
     """Look again at these jobs after 5 s, doubling up to 5 min, should they still be unclaimed."""
     pause = func.least if not db.is_sqlite else func.min
+    published = and_(JobRow.id.in_(job_ids), JobRow.state == JobState.QUEUED)
     with db.write() as session:
         session.execute(
             update(JobRow)
-            .where(JobRow.id.in_(job_ids), JobRow.state == JobState.QUEUED)
+            .where(published, unlocked(published))
             .values(
                 publishes=JobRow.publishes + 1,
                 publish_at=now() + pause(300.0, 5.0 * (1 + JobRow.publishes) * (1 + JobRow.publishes)),
@@ -103,45 +114,71 @@ def mark_published(db: Database, job_ids: Sequence[str]) -> None:
 def publish_all_again(db: Database) -> None:
     """Redis was emptied: every queued job is due for publishing now."""
     with db.write() as session:
-        session.execute(update(JobRow).where(JobRow.state == JobState.QUEUED).values(publish_at=now(), publishes=0))
+        again = update(JobRow).where(JobRow.state == JobState.QUEUED, unlocked(JobRow.state == JobState.QUEUED))
+        session.execute(again.values(publish_at=now(), publishes=0))
 
 
 def take_back_expired(db: Database) -> list[JobRow]:
-    """Jobs whose worker stopped reporting: queued again, or ended where cancelled or out of attempts."""
+    """Jobs and parts whose worker stopped reporting: queued again, or ended where cancelled or out of attempts.
+
+    A part that failed has ended its job too.
+    """
     expired = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until < now())
-    if not db.has(select(JobRow.id).where(expired)):
-        return []
-    with db.write() as session:
-        rows = session.scalars(select(JobRow).where(expired).limit(500).with_for_update(skip_locked=True)).all()
-        for row in rows:
-            row.token += 1
-            row.lease_until = None
-            close_attempts(session, row.id, "lost")
-            if not row.cancel_requested and row.attempt < row.max_attempts:
-                row.state = JobState.QUEUED
-                again = {"queued_at": now(), "publish_at": now(), "publishes": 0}
-            else:
-                row.state = JobState.CANCELLED if row.cancel_requested else JobState.FAILED
-                lost = WorkerLost(
-                    f"The worker that ran it stopped reporting, and no attempt is left ({row.attempt} were made)."
-                )
-                row.error = None if row.cancel_requested else problem_of(lost)
-                again = ended()
-            session.flush()
-            session.execute(update(JobRow).where(JobRow.id == row.id).values(**again))
-        return list(rows)
+    with db.read() as session:
+        parents = session.scalars(select(JobRow.parent_id).where(expired).distinct()).all()
+    taken: list[JobRow] = []
+    for parent in parents:  # one after the other: of each, the row of the job is locked before those of its parts
+        of_parent = JobRow.parent_id.is_(None) if parent is None else JobRow.parent_id == parent
+        with db.write() as session:
+            lock_job(session, parent)
+            query = select(JobRow).where(expired, of_parent).order_by(JobRow.id).limit(500)
+            for row in session.scalars(query.with_for_update(skip_locked=True)).all():
+                taken.append(row)
+                if _take_back(session, row).final and parent is not None:
+                    break  # its siblings have ended with it
+    return taken
+
+
+def _take_back(session: Session, row: JobRow) -> JobState:
+    close_attempts(session, row.id, "lost")
+    if not row.cancel_requested and row.attempt < row.max_attempts:
+        error, again = row.error, queued_now(0.0)
+    elif row.cancel_requested:
+        error, again = None, {"state": JobState.CANCELLED, **ended()}
+    else:
+        lost = f"The worker that ran it stopped reporting, and no attempt is left ({row.attempt} were made)."
+        error, again = problem_of(WorkerLost(lost)), {"state": JobState.FAILED, **ended()}
+    session.expunge(row)  # from here on it is what the caller reads
+    row.state, row.token = again["state"], row.token + 1
+    session.execute(
+        update(JobRow)
+        .where(JobRow.id == row.id)
+        .values(**{"token": row.token, "lease_until": None, "error": error, **again})
+    )
+    if row.is_final:
+        part_ended(session, row.id, JobState(row.state), error)
+    return JobState(row.state)
 
 
 def end_overdue(db: Database) -> Sequence[str]:
-    """Fail the jobs that did not even start before their deadline; running ones are their worker's to end."""
-    overdue = and_(JobRow.state.in_([JobState.WAITING, JobState.QUEUED]), JobRow.deadline_at < now())
+    """Fail the jobs that no worker holds when their deadline passes; a worker ends those that it holds."""
+    unstarted = JobRow.state.in_([JobState.WAITING, JobState.QUEUED])
+    unheld = and_(JobRow.state.in_(_UNFINISHED), or_(unstarted, in_parts()), is_no_part())
+    overdue = and_(unheld, JobRow.deadline_at < now())
     if not db.has(select(JobRow.id).where(overdue)):
         return []
-    problem = problem_of(DeadlineExceeded("The job's deadline passed before a worker was free for it."))
+    waited = problem_of(DeadlineExceeded("The job's deadline passed before a worker was free for it."))
+    ran = problem_of(DeadlineExceeded("The job did not end within its deadline."))
     with db.write() as session:
-        return session.scalars(
-            update(JobRow).where(overdue).values(state=JobState.FAILED, error=problem, **ended()).returning(JobRow.id)
-        ).all()
+        rows = session.scalars(select(JobRow).where(overdue).order_by(JobRow.id).with_for_update()).all()
+        for row in rows:
+            error = waited if row.parts_total is None else ran
+            if row.parts_left:
+                end_split(session, row.id, JobState.FAILED, error)
+            else:
+                failed = update(JobRow).where(JobRow.id == row.id)
+                session.execute(failed.values(state=JobState.FAILED, error=error, **ended()))
+        return [row.id for row in rows]
 
 
 def remove_expired_jobs(db: Database, limit: int = 200) -> Sequence[str]:
@@ -172,7 +209,10 @@ def _remove(
     with db.write() as session:
         locked = session.scalars(found.limit(limit).with_for_update(skip_locked=True, of=table)).all()
         # Asked again now that the rows are locked: a job may have been accepted since the first look began.
-        return session.scalars(delete(table).where(table.id.in_(locked), ~needed).returning(returned)).all()
+        removed = session.scalars(delete(table).where(table.id.in_(locked), ~needed).returning(returned)).all()
+        if table is JobRow:
+            remove_parts(session, removed)
+        return removed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, insert, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from saccade_core.errors import Conflict, IdempotencyConflict, NotFound, UnknownReference
 from saccade_core.ids import new_id
 from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records.database import Database, now
+from saccade_core.records.parts import (
+    FIRST_PUBLISH_S,
+    end_split,
+    ended,
+    is_no_part,
+    progress_of,
+    queue_again,
+    queued_now,
+    remove_parts,
+)
 from saccade_core.records.tables import ArtifactRow, AttemptRow, FileRow, JobReadRow, JobRow
-
-#: The gateway publishes a job itself right after answering; the keeper looks again after this many seconds.
-FIRST_PUBLISH_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +65,11 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobWithArtifacts:
-    """A job's record and the artefacts that belong to it."""
+    """A job's record, the artefacts that belong to it and, where it was split, how far its parts are together."""
 
     row: JobRow
     artifacts: Sequence[ArtifactRow]
+    parts_progress: dict[str, Any] | None = None
 
 
 def accept(db: Database, new: NewJob) -> tuple[JobRow, bool]:
@@ -94,7 +102,7 @@ def get_job(db: Database, project: str, job_id: str) -> JobWithArtifacts:
     with db.read() as session:
         row = _find(session, project, job_id)
         artifacts = session.scalars(select(ArtifactRow).where(ArtifactRow.job_id == job_id).order_by(ArtifactRow.name))
-        return JobWithArtifacts(row, artifacts.all())
+        return JobWithArtifacts(row, artifacts.all(), progress_of(session, _in_parts([row])).get(job_id))
 
 
 def get_artifact(db: Database, project: str, job_id: str, name: str) -> ArtifactRow:
@@ -120,14 +128,15 @@ def find_artifacts(db: Database, project: str, wanted: Sequence[tuple[str, str]]
 
 def list_jobs(db: Database, project: str, wanted: JobFilter) -> list[JobWithArtifacts]:
     """Jobs of the project, newest first."""
-    query = select(JobRow).where(JobRow.project == project, *_conditions(wanted))
+    query = select(JobRow).where(JobRow.project == project, is_no_part(), *_conditions(wanted))
     with db.read() as session:
         rows = session.scalars(query.order_by(JobRow.id.desc()).limit(wanted.limit)).all()
         found: dict[str, list[ArtifactRow]] = {row.id: [] for row in rows}
         artifacts = select(ArtifactRow).where(ArtifactRow.job_id.in_(list(found))).order_by(ArtifactRow.name)
         for artifact in session.scalars(artifacts) if found else ():
             found[artifact.job_id].append(artifact)
-        return [JobWithArtifacts(row, found[row.id]) for row in rows]
+        together = progress_of(session, _in_parts(rows))
+        return [JobWithArtifacts(row, found[row.id], together.get(row.id)) for row in rows]
 
 
 def list_attempts(db: Database, job_id: str) -> Sequence[AttemptRow]:
@@ -137,10 +146,12 @@ def list_attempts(db: Database, job_id: str) -> Sequence[AttemptRow]:
 
 
 def cancel_job(db: Database, project: str, job_id: str) -> JobRow:
-    """End a job that has not started; ask its worker to stop one that runs; leave an ended one as it is."""
+    """End a job that no worker holds, with its parts; ask its worker to stop one that runs; leave an ended one."""
     with db.write() as session:
-        _find(session, project, job_id, lock=True)  # no change between running and queued escapes both statements
+        row = _find(session, project, job_id, lock=True)  # no change between running and queued escapes the statements
         mine = JobRow.id == job_id
+        if row.parts_left:
+            end_split(session, job_id, JobState.CANCELLED, None)
         session.execute(
             update(JobRow)
             .where(mine, JobRow.state.in_([JobState.WAITING, JobState.QUEUED]))
@@ -151,36 +162,22 @@ def cancel_job(db: Database, project: str, job_id: str) -> JobRow:
 
 
 def retry_job(db: Database, project: str, job_id: str) -> JobRow:
-    """Queue a failed or cancelled job again with as many attempts as it had at first; Conflict otherwise."""
+    """Queue a failed or cancelled job again with as many attempts as it had at first; Conflict otherwise.
+
+    Of a job that was split, the parts that are done are kept.
+    """
     with db.write() as session:
-        row = session.execute(
-            update(JobRow)
-            .where(
-                JobRow.id == job_id,
-                JobRow.project == project,
-                JobRow.state.in_([JobState.FAILED, JobState.CANCELLED]),
+        row = _find(session, project, job_id, lock=True)
+        if row.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise Conflict(
+                f"Only a failed or cancelled job can be retried; {job_id} is {row.state}.", received=row.state
             )
-            .values(
-                state=JobState.QUEUED,
-                error=None,
-                progress=None,
-                cancel_requested=False,
-                attempt=0,
-                queued_at=now(),
-                publish_at=now() + FIRST_PUBLISH_S,
-                publishes=0,
-                started_at=None,
-                finished_at=None,
-                run_at=None,
-                deadline_at=None,
-                expires_at=None,
-            )
-            .returning(JobRow)
-        ).scalar_one_or_none()
-        if row is None:
-            state = _find(session, project, job_id).state
-            raise Conflict(f"Only a failed or cancelled job can be retried; {job_id} is {state}.", received=state)
-        return row
+        cleared = ("error", "progress", "started_at", "finished_at", "run_at", "deadline_at", "expires_at")
+        again = {**queued_now(), **dict.fromkeys(cleared), "cancel_requested": False, "attempt": 0}
+        if row.parts_total is not None:
+            again |= queue_again(session, job_id)
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(**again))
+        return _find(session, project, job_id)
 
 
 def delete_job(db: Database, project: str, job_id: str) -> None:
@@ -189,13 +186,14 @@ def delete_job(db: Database, project: str, job_id: str) -> None:
     Raises Conflict while it is not ended, or while an unfinished job reads its artefacts.
     """
     with db.write() as session:
-        state = _find(session, project, job_id, lock=True).state
-        if not JobState(state).final:
+        state = _find(session, project, job_id, lock=True).seen_state
+        if not state.final:
             raise Conflict(f"Job {job_id} is {state}; cancel it first.", received=state)
         reader = session.scalars(readers(job_id).limit(1)).first()
         if reader is not None:
             raise Conflict(f"Job {reader} still needs an artefact of {job_id}.", field="id", received=job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
+        remove_parts(session, [job_id])
 
 
 def _values_of(new: NewJob) -> dict[str, Any]:
@@ -266,8 +264,12 @@ def readers(held: str | InstrumentedAttribute[str]) -> Select[str]:
     )
 
 
+def _in_parts(rows: Sequence[JobRow]) -> list[str]:
+    return [row.id for row in rows if row.parts_left]
+
+
 def _find(session: Session, project: str, job_id: str, *, lock: bool = False) -> JobRow:
-    query = select(JobRow).where(JobRow.id == job_id, JobRow.project == project)
+    query = select(JobRow).where(JobRow.id == job_id, JobRow.project == project, is_no_part())
     query = query.with_for_update() if lock else query
     row = session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
     if row is None:
@@ -275,15 +277,16 @@ def _find(session: Session, project: str, job_id: str, *, lock: bool = False) ->
     return row
 
 
-def ended() -> dict[str, Any]:
-    """Columns that every ending sets."""
-    return {"finished_at": now(), "expires_at": now() + JobRow.ttl_s, "lease_until": None, "publish_at": None}
+#: As JobRow.seen_state.
+_SEEN_STATE = case(
+    (and_(JobRow.parts_total.is_not(None), JobRow.state.not_in(FINAL_STATES)), JobState.RUNNING), else_=JobRow.state
+)
 
 
 def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     checks: list[tuple[Any, ColumnElement[bool]]] = [
         (wanted.kind, JobRow.kind == wanted.kind),
-        (wanted.states, JobRow.state.in_(list(wanted.states))),
+        (wanted.states, _SEEN_STATE.in_(list(wanted.states))),
         (wanted.created_after, JobRow.created_at > (wanted.created_after or 0.0)),
         (wanted.created_before, JobRow.created_at < (wanted.created_before or 0.0)),
         (wanted.batch, JobRow.batch_id == wanted.batch),

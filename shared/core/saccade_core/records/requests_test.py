@@ -14,8 +14,8 @@ from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database, now
 from saccade_core.records.files import find_files, get_file, remove_file
+from saccade_core.records.parts import FIRST_PUBLISH_S
 from saccade_core.records.requests import (
-    FIRST_PUBLISH_S,
     JobFilter,
     accept,
     cancel_job,

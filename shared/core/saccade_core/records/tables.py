@@ -112,6 +112,12 @@ class JobRow(Base):
         """Whether the job has ended."""
         return JobState(self.state).final
 
+    @property
+    def seen_state(self) -> JobState:
+        """The state that users see: a job that was split runs until its parts are joined."""
+        state = JobState(self.state)
+        return JobState.RUNNING if self.parts_total is not None and not state.final else state
+
 
 class JobReadRow(Base):
     """Which uploaded files, and which jobs' artefacts, a job reads: none is removed before the job has ended."""
@@ -218,7 +224,8 @@ class LockRow(Base):
 
 class GalleryRow(Base):
     """A face gallery. ``revision`` rises with every change, so that what was derived from it is known to be old;
-    ``model`` is the embedding network that all its faces were measured with (null until the first)."""
+    what is older than ``removed_revision`` holds faces that were removed since. ``model`` is the embedding network
+    that all its faces were measured with (null while there are none)."""
 
     __tablename__ = "galleries"
 
@@ -228,6 +235,7 @@ class GalleryRow(Base):
     model: Mapped[str | None]
     dimensions: Mapped[int | None]
     revision: Mapped[int] = mapped_column(default=0)
+    removed_revision: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[float]
 
     __table_args__ = (Index(None, "project", "name", unique=True),)
@@ -247,12 +255,16 @@ class PersonRow(Base):
 
 
 class FaceRow(Base):
-    """One enrolled face: its embedding (float32, little endian, unit length) and where its pictures are."""
+    """One enrolled face: its embedding (float32, little endian, unit length) and where its pictures are.
+
+    ``revision`` is the gallery's that it came with; ``source`` says which input it was found in, ``file_id`` which
+    uploaded file that was, if it was one.
+    """
 
     __tablename__ = "faces"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    gallery_id: Mapped[str] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"), index=True)
+    gallery_id: Mapped[str] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"))
     person_id: Mapped[str] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
     embedding: Mapped[bytes]
     quality: Mapped[dict[str, Any]]
@@ -260,5 +272,19 @@ class FaceRow(Base):
     photo_key: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(Text)
     source_sha256: Mapped[str]
-    job_id: Mapped[str]
+    file_id: Mapped[str | None] = mapped_column(index=True)
+    job_id: Mapped[str] = mapped_column(index=True)
+    revision: Mapped[int]
     created_at: Mapped[float]
+
+    __table_args__ = (Index(None, "gallery_id", "revision", "id"),)
+
+
+class RemovalRow(Base):
+    """Bytes that must go: a key, or a prefix that ends with ``/``. Written in the transaction that removes the
+    record, and forgotten once the bytes are gone."""
+
+    __tablename__ = "removals"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    since: Mapped[float]

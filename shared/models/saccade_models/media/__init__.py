@@ -11,6 +11,14 @@ A kind's runner is::
 
     _media = MediaRunner(_look, _result)
     run, plan, run_part, join = _media.run, _media.plan, _media.run_part, _media.join
+
+A video is seen in segments (one, where it is short), whose ends follow from the video and the parameters alone; what
+they give is joined in order. So a job comes out the same whether one process ran it or many.
 """
 
 from __future__ import annotations
+
+from saccade_models.media.look import FrameItems, Item, Look, Seen
+from saccade_models.media.runner import MediaRunner
+
+__all__ = ["FrameItems", "Item", "Look", "MediaRunner", "Seen"]

@@ -23,12 +23,16 @@ class ProbeParams(Params):
         "leave_a_fork",
         "spawn",
         "environment",
+        "models",
         "fail",
         "fail_once",
     ] = "echo"
     text: str = Field(default="", max_length=1000, description="Echoed, and written to echo.txt")
     seconds: float = Field(default=0.0, ge=0, le=600)
     steps: int = Field(default=1, ge=1, le=1000)
+    models: list[str] = Field(default=[], description="Weights that the run declares")
+    parts: int = Field(default=0, ge=0, le=100, description="Split into so many parts, which all behave as told")
+    bad_part: int = Field(default=-1, ge=-1, description="Only this part behaves as told; the others just write")
     effects: str = Field(default="", description="A file that gets one line for each run")
 
 
@@ -46,7 +50,9 @@ KIND = Kind(
     inputs={"file": Input(("image", "text"), "Any image or text", required=False)},
     params=ProbeParams,
     result=ProbeResult,
-    artifacts=(Artifact("echo.txt", "The text."),),
+    artifacts=(Artifact("echo.txt", "The text."), Artifact("part.txt", "Of each part: the text and its number.")),
     time_limit_s=60,
     memory_mb=700,
+    parts=True,
+    models=lambda params: params.models,
 )

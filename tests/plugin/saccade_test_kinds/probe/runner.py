@@ -8,24 +8,26 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from saccade_core.errors import EngineFailed, UnreadableInput
-from saccade_core.kind import Context, Inputs
+from saccade_core.kind import Context, DonePart, Inputs, Part
 from saccade_test_kinds.probe.contract import ProbeParams, ProbeResult
 
 
 def run(inputs: Inputs, params: ProbeParams, context: Context) -> ProbeResult:
     """Sleep in steps, hang in native code, eat memory, die, fail, or count checkpoints; then echo."""
-    if params.effects:
-        with Path(params.effects).open("a") as stream:
-            stream.write(f"{params.text} {os.getpid()}\n")
-    resumed_at = _sleep(params, context) if params.mode in ("sleep", "checkpoints") else 0
+    _note(params.effects, params.text)
+    resumed_at = _sleep(params, context)
     _misbehave(params)
     if params.mode == "chatter":
         _chatter(params.seconds, context)
     if params.mode == "environment":
         return ProbeResult(text=json.dumps(dict(os.environ)))
+    if params.mode == "models":  # the text names the one that it uses
+        return ProbeResult(text=context.model(params.text).path.read_bytes().hex())
     context.log(f"echo {params.text}")
     context.metric("length", float(len(params.text)), 1)
     context.uses_model("probe", "1")
@@ -34,7 +36,47 @@ def run(inputs: Inputs, params: ProbeParams, context: Context) -> ProbeResult:
     return ProbeResult(text=params.text + (file.path.read_text() if file else ""), resumed_at=resumed_at)
 
 
+def plan(inputs: Inputs, params: ProbeParams, context: Context) -> list[Part]:
+    """As many parts as asked for, the later ones heavier; ``mode`` is for them, the join always goes well."""
+    if params.parts:
+        _note(params.effects, params.text)
+        context.uses_model("planner", "1")
+    return [Part(i, {"word": f"{params.text} {i}"}, weight=1.0 + i) for i in range(params.parts)]
+
+
+def run_part(inputs: Inputs, params: ProbeParams, context: Context, part: Part) -> dict[str, Any]:
+    """Behave as told, then write ``part.txt``."""
+    _note(params.effects and f"{params.effects}.parts", str(part.index))
+    if params.bad_part in {-1, part.index}:
+        _sleep(params, context)
+        _misbehave(params)
+    file = inputs.optional("file")
+    context.uses_model("probe", "1")
+    context.artifact("part.txt").write_text(part.spec["word"] + (file.path.read_text() if file else ""))
+    context.log(f"part {part.index}")
+    return {"length": len(part.spec["word"])}
+
+
+def join(inputs: Inputs, params: ProbeParams, context: Context, parts: Sequence[DonePart]) -> ProbeResult:
+    """What the parts wrote, a line each; ``echo.txt`` has the text and the result the lines."""
+    _note(params.effects, params.text)
+    context.progress(1, 2, "joining")
+    lines = [(part.folder / "part.txt").read_text() for part in parts]
+    assert [part.result["length"] for part in parts] == [len(part.part.spec["word"]) for part in parts]
+    context.uses_model("joiner", "1")
+    context.artifact("echo.txt").write_text(params.text)
+    return ProbeResult(text="\n".join(lines))
+
+
+def _note(effects: str, line: str) -> None:
+    if effects:
+        with Path(effects).open("a") as stream:
+            stream.write(f"{line} {os.getpid()}\n")
+
+
 def _sleep(params: ProbeParams, context: Context) -> int:
+    if params.mode not in {"sleep", "checkpoints"}:
+        return 0
     first = len(list(context.checkpoints.iterdir())) if params.mode == "checkpoints" else 0
     for step in range(first, params.steps):
         context.progress(step, params.steps, "sleeping")

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=255), nullable=True),
         sa.Column("dimensions", sa.Integer(), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("removed_revision", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_galleries")),
     )
@@ -56,15 +57,27 @@ def upgrade() -> None:
         sa.Column("photo_key", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("source_sha256", sa.String(length=255), nullable=False),
+        sa.Column("file_id", sa.String(length=255), nullable=True),
         sa.Column("job_id", sa.String(length=255), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.ForeignKeyConstraint(["gallery_id"], ["galleries.id"], name=op.f("fk_faces_gallery_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_faces_person_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_faces")),
     )
     with op.batch_alter_table("faces") as batch_op:
-        batch_op.create_index(batch_op.f("ix_faces_gallery_id"), ["gallery_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_faces_person_id"), ["person_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_faces_gallery_id_revision_id"), ["gallery_id", "revision", "id"], unique=False
+        )
+        for column in ("person_id", "file_id", "job_id"):
+            batch_op.create_index(batch_op.f(f"ix_faces_{column}"), [column], unique=False)
+
+    op.create_table(
+        "removals",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("since", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_removals")),
+    )
 
     with op.batch_alter_table("jobs") as batch_op:
         batch_op.add_column(sa.Column("parent_id", sa.String(length=255), nullable=True))
@@ -85,7 +98,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("faces", "people", "galleries"):
+    for table in ("removals", "faces", "people", "galleries"):
         op.drop_table(table)
     with op.batch_alter_table("jobs") as batch_op:
         batch_op.drop_index(batch_op.f("ix_jobs_parent_id_part"))

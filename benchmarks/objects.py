@@ -1,0 +1,142 @@
+"""``detect_objects`` on 200 photos: the loop as users write it, the best bare loop, and the whole stack."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+
+from saccade.client import Client
+from saccade_core.assets import asset, registry
+from saccade_core.jobs import JobState
+from saccade_models.weights import local_model
+
+MODEL = "yolo11n"
+#: As many clients as the gateway is asked by at once.
+_CLIENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Images per second of each way. ``found`` is what ``best`` and ``saccade`` found in all pictures together."""
+
+    plain: float
+    best_bare: float
+    saccade: float
+    with_files: float
+    found: tuple[int, int]
+
+
+def photos(folder: Path, count: int = 200) -> list[Path]:
+    """Different pictures of at most 640 pixels a side: registered photos, mirrored and made lighter or darker."""
+    sources = sorted(p for p in registry() if p.startswith(("images/objects/", "images/people/")) and p.endswith("jpg"))
+    pictures = [cv2.imread(str(asset(path))) for path in sources]
+    made: list[Path] = []
+    for number in range(count):
+        pixels, turn = pictures[number % len(pictures)], number // len(pictures)
+        assert pixels is not None
+        lighter = cv2.convertScaleAbs(pixels, alpha=1, beta=3 * (turn // 2))
+        path = folder / f"photo_{number:03d}.jpg"
+        cv2.imwrite(str(path), np.ascontiguousarray(lighter[:, ::-1]) if turn % 2 else lighter)
+        made.append(path)
+    return made
+
+
+def measure(url: str, count: int = 200, rounds: int = 2) -> Objects:
+    """Each way takes its turns with all pictures; a rate is over all its rounds. Nothing is counted before a model is
+    loaded; files are uploaded before."""
+    with tempfile.TemporaryDirectory() as folder, Client(url, patience_s=60) as client:
+        pictures = photos(Path(folder), count)
+        files = [client.upload(picture).id for picture in pictures]
+        _through(url, files[:8], files_too=True)
+        took: dict[str, float] = dict.fromkeys(("plain", "best", "saccade", "files"), 0.0)
+        found: list[int] = []
+        for _ in range(rounds):
+            took["plain"] += _bare("plain", "weights", [pictures])[0]
+            seconds, bare_found = _bare("best", "onnx", [pictures[::2], pictures[1::2]])
+            took["best"] += seconds
+            seconds, our_found = _through(url, files, files_too=False)
+            took["saccade"] += seconds
+            took["files"] += _through(url, files, files_too=True)[0]
+            found = [bare_found, our_found]
+    rates = {name: rounds * count / seconds for name, seconds in took.items()}
+    return Objects(rates["plain"], rates["best"], rates["saccade"], rates["files"], (found[0], found[1]))
+
+
+def _bare(way: str, role: str, shares: Sequence[Sequence[Path]]) -> tuple[float, int]:
+    command = ["benchmarks.bare_yolo", way, str(local_model(MODEL).files[role])]
+    return together([[*command, *map(str, share)] for share in shares])
+
+
+def together(commands: Sequence[Sequence[str]]) -> tuple[float, int]:
+    """Modules with their arguments, run at the same time: seconds of the slowest from when all are ready; what they
+    found."""
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen([sys.executable, "-m", *c], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for c in commands
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            while process.stdout.readline().strip() != "ready":
+                assert process.poll() is None, "the bare loop ended"
+        with ThreadPoolExecutor(len(processes)) as pool:
+            answers = list(pool.map(_go, processes))
+    return max(float(seconds) for seconds, _ in answers), sum(int(found) for _, found in answers)
+
+
+def _go(process: subprocess.Popen[str]) -> list[str]:
+    return process.communicate("go\n")[0].split()[-2:]
+
+
+def _through(url: str, files: Sequence[str], *, files_too: bool) -> tuple[float, int]:
+    """Seconds from the first request to the last job's end, and the number of objects found; ``files_too``: with the
+    overlay and the files that the kind writes by default, else with the result only, as the bare loops have it."""
+    params = {} if files_too else {"overlay": False, "formats": []}
+    bodies: Iterator[dict[str, Any]] = iter(
+        [{"kind": "detect_objects", "inputs": {"media": f}, "params": params} for f in files]
+    )
+    lock, jobs = threading.Lock(), list[str]()
+    began = time.perf_counter()
+
+    def submit() -> None:
+        with httpx.Client(base_url=url, timeout=70) as http:
+            while True:
+                with lock:
+                    body = next(bodies, None)
+                if body is None:
+                    return
+                answer = http.post("/v1/jobs", json=body)
+                assert answer.status_code == 202, answer.text
+                jobs.append(answer.json()["id"])
+
+    threads = [threading.Thread(target=submit) for _ in range(_CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with httpx.Client(base_url=url, timeout=70) as http:
+        ended = [_ended(http, job) for job in jobs]
+    return time.perf_counter() - began, sum(sum(job["result"]["counts"].values()) for job in ended)
+
+
+def _ended(http: httpx.Client, job: str) -> Mapping[str, Any]:
+    while True:
+        found: dict[str, Any] = http.get(f"/v1/jobs/{job}", params={"wait": 60}).json()
+        if found["state"] in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}:
+            assert found["state"] == JobState.SUCCEEDED, found["error"]
+            return found

@@ -1,0 +1,69 @@
+"""Between a run's folder and the object store: its artefacts and its checkpoints."""
+
+from __future__ import annotations
+
+import mimetypes
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from saccade_core.blobs import Blobs, Check
+from saccade_core.errors import EngineFailed, NotFound
+from saccade_core.ids import folder_of
+from saccade_core.kind import ARTIFACT_NAME
+from saccade_core.records.leases import StoredArtifact
+from saccade_core.records.tables import JobRow
+
+_PARALLEL_UPLOADS = 4
+
+
+def store_artifacts(blobs: Blobs, job: JobRow, folder: Path, check: Check) -> list[StoredArtifact]:
+    """Put what the runner wrote under this attempt's own prefix, where no other attempt writes."""
+
+    def put(path: Path) -> StoredArtifact:
+        name = path.relative_to(folder).as_posix()
+        media_type = _media_type(name)
+        key = f"{folder_of(job.id)}{job.token}/{name}"
+        stored = blobs.put_file(key, path, media_type, check=check)
+        return StoredArtifact(name, media_type, stored.bytes, stored.sha256, key)
+
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    bad = [path.name for path in found if not ARTIFACT_NAME.fullmatch(path.relative_to(folder).as_posix())]
+    if bad:
+        raise EngineFailed(f"The runner wrote an artefact with a name that is not allowed: {bad[0][:80]!r}.")
+    if len(found) == 1:
+        return [put(found[0])]
+    with ThreadPoolExecutor(_PARALLEL_UPLOADS) as pool:
+        return list(pool.map(put, found))
+
+
+def store_checkpoint(blobs: Blobs, job: JobRow, scratch: Path, name: str) -> None:
+    """Keep a checkpoint that the runner has just written, for a later attempt."""
+    path = scratch / "checkpoints" / name
+    if ARTIFACT_NAME.fullmatch(name) and path.is_file() and not path.is_symlink():
+        blobs.put_file(f"{_checkpoints(job)}{name}", path, "application/octet-stream")
+
+
+def fetch_checkpoints(blobs: Blobs, job: JobRow, scratch: Path) -> None:
+    """Bring the checkpoints of earlier attempts."""
+    if job.token == 1:
+        return
+    prefix = _checkpoints(job)
+    for stat in list(blobs.list(prefix)):
+        path = scratch / "checkpoints" / stat.key.removeprefix(prefix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            blobs.get_file(stat.key, path)
+        except NotFound:
+            continue
+
+
+def _checkpoints(job: JobRow) -> str:
+    return f"{folder_of(job.id)}checkpoints/"
+
+
+def _media_type(name: str) -> str:
+    if name.endswith(".hocr"):
+        return "text/html"
+    if name.endswith(".jsonl"):
+        return "application/x-ndjson"
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"

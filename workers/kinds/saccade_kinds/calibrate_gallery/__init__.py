@@ -1,0 +1,1 @@
+"""Kind ``match_template``: the places in a picture that look like a smaller one."""

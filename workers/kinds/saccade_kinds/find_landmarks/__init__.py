@@ -1,0 +1,1 @@
+"""Kind ``find_landmarks``: points of faces, hands and bodies."""
