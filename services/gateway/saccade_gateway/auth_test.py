@@ -34,6 +34,15 @@ _CALLS = [
     ("POST", "/v1/queues/cpu/resume", {"read": 403, "submit": 403, "admin": 200}),
     ("GET", "/v1/workers", {"read": 200, "submit": 200, "admin": 200}),
     ("GET", "/metrics", {"read": 200, "submit": 200, "admin": 200}),
+    ("GET", "/v1/galleries", {"read": 200, "submit": 200, "admin": 200}),
+    ("POST", "/v1/galleries", {"read": 403, "submit": 422, "admin": 422}),
+    ("GET", "/v1/galleries/g", {"read": 404, "submit": 404, "admin": 404}),
+    ("DELETE", "/v1/galleries/g", {"read": 403, "submit": 404, "admin": 404}),
+    ("GET", "/v1/galleries/g/people", {"read": 404, "submit": 404, "admin": 404}),
+    ("GET", "/v1/galleries/g/people/p", {"read": 404, "submit": 404, "admin": 404}),
+    ("DELETE", "/v1/galleries/g/people/p", {"read": 403, "submit": 404, "admin": 404}),
+    ("GET", "/v1/galleries/g/faces/f/crop", {"read": 404, "submit": 404, "admin": 404}),
+    ("DELETE", "/v1/galleries/g/faces/f", {"read": 403, "submit": 404, "admin": 404}),
 ]
 
 

@@ -148,8 +148,10 @@ class RemovalReceipt(BaseModel):
     )
 
 
-@router.post("", status_code=201, dependencies=[Depends(json_only)])
-async def create_gallery(body: NewGallery, response: Response, here: Here, caller: Submitter) -> Gallery:
+@router.post("", status_code=201)
+async def create_gallery(
+    *, response: Response, here: Here, caller: Submitter, _: Annotated[None, Depends(json_only)], body: NewGallery
+) -> Gallery:
     """Make an empty gallery; 409 where there is one of that name. A job that enrols makes its gallery by itself."""
     row = await in_thread(records.create_gallery, here.db, caller.project, body.name)
     response.headers["Location"] = f"/v1/galleries/{row.name}"
