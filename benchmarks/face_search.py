@@ -1,6 +1,6 @@
 """A face looked for among a million: FaceIndex on one core, beside the same product without picking the best.
 
-Run it alone: ``OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests .venv/bin/python -m benchmarks.face_search``. The faces are
+Run it alone: ``PYTHONPATH=tests .venv/bin/python -m benchmarks --only face_search``. The faces are
 random vectors; how long an exact search takes does not depend on whose they are.
 """
 
@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.report import table
 from saccade_core.kind import GalleryFiles, ModelFiles
 from saccade_models.faces.search import FaceIndex
+from servers.stack import Stack
 
 FACES, DIMENSIONS, PHOTOS = 1_000_000, 128, 4
 _BLOCK = 50_000
@@ -84,6 +86,7 @@ def _unit(random: np.random.Generator, count: int) -> Vectors:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-if __name__ == "__main__":
-    for row in measure():
-        print(f"{row.name}: {row.median_ms:.1f} ms (worst {row.worst_ms:.1f})")
+def section(_: Stack) -> str:
+    """One core, in this process."""
+    rows = [[r.name, f"{r.median_ms:.1f}", f"{r.worst_ms:.1f}"] for r in measure()]
+    return table("A face among 1,000,000 of 128 numbers, one core", ["what", "ms, median", "ms, worst"], rows)

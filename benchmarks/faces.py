@@ -16,11 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.report import beside, table
 from saccade_core.assets import asset
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_kinds import registry
 from saccade_models.faces.yunet import AT_LEAST, AT_MOST
 from saccade_models.weights import local_model
+from servers.stack import Stack
 
 PHOTOS = tuple(
     f"images/{name}.jpg"
@@ -116,6 +118,8 @@ def _fitted(picture: cv2.typing.MatLike | None, at_least: int, at_most: int) -> 
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how) if scale != 1 else picture
 
 
-if __name__ == "__main__":
-    for row in measure():
-        print(f"{row.name}: bare {row.bare:.1f}/s, Saccade {row.saccade:.1f}/s, {row.saccade / row.bare:.2f} times")
+def section(_: Stack) -> str:
+    """Photos per second of each engine, in this process."""
+    rows = [[r.name, f"{r.bare:.1f}", f"{r.saccade:.1f}", *beside(r.saccade, r.bare)] for r in measure()]
+    title = "`detect_faces`, the runner beside the library's own loop (8 photos, one process)"
+    return table(title, ["engine", "bare loop, photos/s", "Saccade, photos/s", "ratio"], rows)

@@ -10,8 +10,11 @@ from typing import Any
 
 import httpx
 
+from benchmarks import bare_celery
+from benchmarks.report import table
 from saccade_core.jobs import JobState
 from saccade_kinds import registry
+from servers.stack import Stack
 
 #: As many clients as the gateway is asked by at once when jobs/s are measured.
 _CLIENTS = 8
@@ -96,3 +99,18 @@ def _submit(url: str, body: dict[str, Any], count: int) -> None:
     with httpx.Client(base_url=url, timeout=70) as http:
         for _ in range(count):
             assert http.post("/v1/jobs", json=body).status_code == 202
+
+
+def section(stack: Stack) -> str:
+    """Latency and rate, beside bare Celery on the same Redis."""
+    idle = latency(stack.url)
+    found = rate(stack.url)
+    bare = bare_celery.tasks_per_second(f"redis+socket://{stack.data_dir}/redis/redis.sock")
+    rows = [
+        ["POST to final state, idle, p50", f"{idle.p50_ms:.0f} ms"],
+        ["the same, p99", f"{idle.p99_ms:.0f} ms"],
+        ["accepted jobs/s, 8 clients", f"{found.accepted:.0f}"],
+        ["finished jobs/s, the same run", f"{found.finished:.0f}"],
+        ["bare Celery no-op tasks/s, 2 one-slot workers", f"{bare:.0f}"],
+    ]
+    return table("The smallest `edit_image` job (8 x 8 px, flipped), embedded stack, 2 workers", ["", ""], rows)

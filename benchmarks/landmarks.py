@@ -21,11 +21,13 @@ import mediapipe as mp
 from mediapipe.tasks.python import vision
 from mediapipe.tasks.python.core.base_options import BaseOptions
 
+from benchmarks.report import beside, table
 from saccade_core.assets import asset
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_kinds.find_landmarks.contract import KIND, FindLandmarksParams
 from saccade_kinds.find_landmarks.runner import run
 from saccade_models.weights import local_model
+from servers.stack import Stack
 
 What: TypeAlias = Literal["face_mesh", "hands", "pose"]
 Detect: TypeAlias = Callable[[mp.Image], Any]
@@ -158,17 +160,17 @@ def _context() -> Generator[LocalContext]:
         yield LocalContext(Path(folder), weights=local_model)
 
 
-def main() -> None:
-    """Print the table."""
-    print("| what | MediaPipe's loop, /s | Saccade, /s | ratio | CPU ms each | Saccade's | ratio |")
-    print("|---|---|---|---|---|---|---|")
-    for row in measure():
-        bare, ours = row.bare, row.saccade
-        print(
-            f"| {row.name} | {1e3 / bare.wall_ms:.1f} | {1e3 / ours.wall_ms:.1f} | {bare.wall_ms / ours.wall_ms:.2f} "
-            f"| {bare.cpu_ms:.1f} | {ours.cpu_ms:.1f} | {bare.cpu_ms / ours.cpu_ms:.2f} |"
-        )
-
-
-if __name__ == "__main__":
-    main()
+def section(_: Stack) -> str:
+    """Each kind of landmark, in this process."""
+    rows = [
+        [
+            row.name,
+            *(f"{1e3 / cost.wall_ms:.1f}" for cost in (row.bare, row.saccade)),
+            *beside(row.bare.wall_ms, row.saccade.wall_ms),
+            *(f"{cost.cpu_ms:.1f}" for cost in (row.bare, row.saccade)),
+            *beside(row.bare.cpu_ms, row.saccade.cpu_ms),
+        ]
+        for row in measure()
+    ]
+    header = ["what", "MediaPipe's loop, /s", "Saccade, /s", "ratio", "CPU ms each", "Saccade's", "ratio"]
+    return table("`find_landmarks`, the runner beside MediaPipe's own loop (one process)", header, rows)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.objects import MODEL, together
+from benchmarks.report import beside, table
 from saccade.client import Client
 from saccade_core.assets import asset
 from saccade_models.video import VideoReader
 from saccade_models.weights import local_model
+from servers.stack import Stack
 
 #: 1,394 frames of 768x432.
 VIDEO = "videos/one-by-one-person-detection.mp4"
@@ -55,3 +57,20 @@ def _job(client: Client, video: str, *, every_n: int, overlay: bool) -> tuple[fl
     if job.result is None or job.finished_at is None:
         raise RuntimeError(f"{job.id} is {job.state}: {job.error}")
     return (job.finished_at - job.created_at).total_seconds(), job.result["video"]["items"]
+
+
+def section(stack: Stack) -> str:
+    """Frames per second of each way."""
+    found = measure(stack.url)
+    rows = [
+        ("plain loop: `YOLO('yolo11n.pt').predict(video, stream=True)`", found.plain),
+        ("best bare loop: decoding and the exported model, two processes, one thread each", found.best_bare),
+        ("Saccade, whole stack, 2 workers, in parts, without overlay", found.saccade),
+        ("Saccade, whole stack, 2 workers, in parts, with overlay.mp4", found.with_overlay),
+    ]
+    return table(
+        "`detect_objects`, yolo11n, a video of 1,394 frames of 768x432",
+        ["way", "frames/s", "beside the plain loop", "beside the best bare loop"],
+        [[name, f"{rate:.1f}", *beside(rate, found.plain, found.best_bare)] for name, rate in rows],
+        f"The best bare loop found {found.found[0]} objects, Saccade {found.found[1]}.",
+    )
