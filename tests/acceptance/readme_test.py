@@ -34,8 +34,8 @@ def _shell() -> str:
 def test_shell_commands(stack: Stack, tmp_path: Path) -> None:
     """In one shell, in the order of the page; the first failure ends it."""
     commands = f"set -eux\ncd {ROOT}\n{_shell().replace(_DEFAULT_URL, stack.url)}"
-    assert commands.count("saccade run") == 3 and commands.count("curl") == 2
-    commands = commands.replace("--save frames-out", f"--save {tmp_path}/frames").replace(
+    assert commands.count("saccade run") == 7 and commands.count("curl") == 2
+    commands = re.sub(r"--save (\w+)-out", rf"--save {tmp_path}/\1", commands).replace(
         "saccade run read_text", f"saccade run read_text --save {tmp_path}/text"
     )
     commands = commands.replace("saccade run edit_image", f"saccade run edit_image --save {tmp_path}/image")
@@ -43,6 +43,8 @@ def test_shell_commands(stack: Stack, tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", commands], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(tmp_path.rglob("frame_*.jpg")) and list(tmp_path.rglob("image.png"))
+    assert (tmp_path / "objects" / "overlay.png").exists() and (tmp_path / "landmarks" / "overlay.png").exists()
+    assert "people: Eileen Collins 1" in done.stdout
     assert '"state":"succeeded"' in done.stdout.replace(" ", "")
 
 
