@@ -80,6 +80,12 @@ def _complaints(model: type[Params], given: dict[str, Any]) -> set[tuple[str | i
     return set()
 
 
+@pytest.mark.parametrize("kind", [name for name in KINDS if registry.get(name).parts])
+def test_a_kind_with_parts_can_plan_run_and_join_them(kind: str) -> None:
+    runner = registry.load_parts_runner(kind)
+    assert callable(runner.plan) and callable(runner.run_part) and callable(runner.join)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_sample_succeeds_with_a_valid_result(kind: str, done: Callable[[str], Job]) -> None:
     job = done(kind)
