@@ -154,12 +154,13 @@ def end_split(session: Session, job_id: str, state: JobState, error: dict[str, A
     session.execute(update(JobRow).where(JobRow.id == job_id, in_parts()).values(state=state, error=error, **ended()))
     open_parts = and_(JobRow.parent_id == job_id, JobRow.state.not_in(FINAL_STATES))
     session.execute(
-        update(AttemptRow)
-        .where(AttemptRow.job_id.in_(select(JobRow.id).where(open_parts)), AttemptRow.outcome.is_(None))
-        .values(outcome=JobState.CANCELLED, finished_at=now())
-    )
-    session.execute(
         update(JobRow).where(open_parts).values(state=JobState.CANCELLED, token=JobRow.token + 1, **ended())
+    )
+    # After their parts' rows, as ``leases.claim`` takes them.
+    session.execute(
+        update(AttemptRow)
+        .where(AttemptRow.job_id.in_(select(JobRow.id).where(JobRow.parent_id == job_id)), AttemptRow.outcome.is_(None))
+        .values(outcome=JobState.CANCELLED, finished_at=now())
     )
 
 

@@ -136,7 +136,7 @@ def _from_yaml(data: bytes, file: InputFile) -> list[str]:
 
 
 def _checked(names: Any, where: str, file: InputFile) -> list[str]:
-    fine = isinstance(names, list) and all(isinstance(n, str | int) and 0 < len(str(n)) <= 1000 for n in names)
+    fine = isinstance(names, list) and all(_is_name(name) for name in names)
     if not fine or len({str(n) for n in names}) < len(names) or len(names) > MAX_CLASSES:
         raise InputError(
             f"{file.name}: {where} must name the classes 0, 1, 2 ..., each with a name of its own.",
@@ -144,6 +144,12 @@ def _checked(names: Any, where: str, file: InputFile) -> list[str]:
             received=where,
         )
     return [str(n) for n in names]
+
+
+def _is_name(name: Any) -> bool:
+    if isinstance(name, int):  # YAML reads ``names: [0, 1]`` so; one of thousands of digits cannot be written out
+        return abs(name) < 10**18
+    return isinstance(name, str) and 0 < len(name) <= 1000
 
 
 def _wrong(file: InputFile, place: str, rule: str, line: str) -> InputError:

@@ -425,6 +425,13 @@ def test_the_longest_video_has_few_enough_segments() -> None:
     assert len(segments.segments(line(500_000, [0]), 1000)) <= 2000
 
 
+@pytest.mark.parametrize("keys", [[0], [0, 3, 40_000], range(0, 100_000, 600), range(0, 100_000, 2400)])
+def test_few_key_frames_do_not_let_all_be_decoded_for_each_segment(keys: Sequence[int]) -> None:
+    found = segments.segments(line(100_000, keys), 1)
+    assert sum(segment.stop - segment.key() for segment in found) <= (1 + segments.MOST_LEAD) * 100_000
+    assert len(found) >= len(keys)  # all the same there are pieces where they can be had
+
+
 def test_a_spec_is_small_and_keeps_what_decoding_takes() -> None:
     whole_line = line(500_000, range(0, 500_000, 250))
     segment = segments.segments(whole_line, 1)[700]

@@ -13,6 +13,8 @@ from saccade_models.video_timeline import Timeline
 USUAL = 250
 #: With ``every_n`` a segment is about this many frames long at most: a worker that dies has little to do again.
 MOST_FRAMES = 2500
+#: So many times its own frames may be decoded before a segment begins: decoding is cheap beside seeing, and not free.
+MOST_LEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,15 @@ def segments(timeline: Timeline, every_n: int) -> list[Segment]:
     """The whole video in segments of about the same length, each starting with a frame that is looked at.
 
     They start at or just behind key frames where there are some in reach, so that hardly anything is decoded
-    twice. A video without timestamps cannot be entered anywhere, and one that is short need not be: one segment.
+    twice. None starts further behind its key frame than ``MOST_LEAD`` of its lengths: a long video with few key
+    frames would be decoded from its start for each. A video without timestamps cannot be entered anywhere, and one
+    that is short need not be: one segment.
     """
     usual = max(every_n, min(USUAL * every_n, MOST_FRAMES))
     number = round(timeline.count / usual) if timeline.timed and timeline.count >= 2 * usual else 1
     length = timeline.count / number
     starts = [_start(timeline, round(length * i), round(length / 5), every_n) for i in range(1, number)]
+    starts = [start for start in starts if start - _key(timeline, start) <= MOST_LEAD * length]
     return [Segment(start, stop, timeline) for start, stop in pairwise([0, *starts, timeline.count])]
 
 
