@@ -10,7 +10,7 @@ from collections.abc import Callable
 from saccade_core.blobs import Blobs
 from saccade_core.errors import SaccadeError
 from saccade_core.live import Live
-from saccade_core.records import removals, repair
+from saccade_core.records import forgotten, removals, repair
 from saccade_core.records.database import Database
 from saccade_keeper.sweep import remove_forgotten
 
@@ -47,6 +47,7 @@ class Cleaner:
                 self._attempt(lambda: self.tidy(may_go_on))
                 next_tidy = time.monotonic() + _TIDY_EVERY_S
             if time.monotonic() >= next_sweep and may_go_on():
+                self._attempt(lambda: forgotten.drop_old_notes(self._db))
                 self._attempt(lambda: remove_forgotten(self._db, self._blobs, self._orphan_age_s, may_go_on))
                 next_sweep = time.monotonic() + self._sweep_s
 

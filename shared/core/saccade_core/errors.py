@@ -156,6 +156,12 @@ class GalleryModelMismatch(InputError):
     code, status = "gallery_model_mismatch", 409
 
 
+class RemovedMeanwhile(InputError):
+    """Whom the job would enrol was removed from the gallery after the job was accepted; a retry gives the same."""
+
+    code, status = "removed_meanwhile", 409
+
+
 class FetchFailed(JobError):
     """An ``https://`` or ``s3://`` input could not be fetched; the far server may answer later."""
 

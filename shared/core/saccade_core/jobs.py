@@ -67,6 +67,11 @@ class Progress(BaseModel):
     eta_s: float | None = None
 
 
+def no_worker_stage(pool: str) -> str:
+    """The stage of a queued job that nobody can start: its pool has no living worker."""
+    return f"waiting: no worker of pool {pool} runs"
+
+
 class JobProblem(BaseModel):
     """Why a job failed: a stable code, a sentence, and whether another try can help."""
 

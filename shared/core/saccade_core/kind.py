@@ -96,7 +96,8 @@ class Kind:
     gallery that a run needs; the worker brings both before the run starts. A kind that ``enrolls`` may add faces to
     the gallery, which is made where it is not there yet; for other kinds that is an error. With ``parts`` the runner
     may split a long job over several workers (``Part``). Where params decide which pools can run the job,
-    ``pools_for`` names those, of ``pools`` and in their order.
+    ``pools_for`` names those, of ``pools`` and in their order. Of a kind whose jobs are mostly over within a blink a
+    worker may hold ``together`` jobs at once, to fetch and store around the one that runs; it still runs one.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Kind:
     gallery: Callable[[Any], str | None] = _no_gallery
     enrolls: bool = False
     parts: bool = False
+    together: int = 1
     pools_for: Callable[[Any], Sequence[Pool]] | None = None
 
     @property

@@ -32,6 +32,8 @@ _LOG_LENGTH = 2000
 _PAUSE_S = 1.0
 _MOST_WAITING = 10_000
 _AT_ONCE = 500
+#: Events wait so long for others of the job, to be told in one go; its end goes at once.
+_GATHER_S = 0.02
 
 _Told = tuple[str, EventType, dict[str, Any]]
 
@@ -116,9 +118,12 @@ class BackgroundLive(Live):
     def _tell(self) -> None:
         while True:
             told = [self._waiting.get()]
+            until = time.monotonic() + _GATHER_S
             with suppress(queue.Empty):
                 while len(told) < _AT_ONCE:
-                    told.append(self._waiting.get_nowait())
+                    last = told[-1]
+                    over = last is None or last[1] == "done"
+                    told.append(self._waiting.get(timeout=0 if over else max(0.0, until - time.monotonic())))
             events = [item for item in told if item is not None]
             if events:
                 self._try(lambda batch=events: self._send(batch))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -48,6 +52,14 @@ def celery_app(redis_url: str, **settings: Any) -> Celery:
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message taken from a queue: the job's id, and the message itself so that it can be put back."""
+
+    job_id: str
+    raw: str
+
+
 class Queue:
     """Publishing and looking at the queues; every failure is errors.Unavailable."""
 
@@ -60,6 +72,29 @@ class Queue:
         try:
             self._app.send_task(TASK, args=[job_id], queue=queue, retry=False, ignore_result=True)
         except (OperationalError, redis.RedisError, OSError) as error:
+            raise Unavailable("The queue does not answer.") from error
+
+    def take(self, queue: str, most: int, sharers: int, after: Collection[str] = ()) -> list[Message]:
+        """Take up to ``most`` of the oldest messages, past Celery: none while messages wait in one of ``after``, and
+        never more than half of what each of ``sharers`` workers would get. As with all messages, one that is lost
+        between here and the claim is published again by the keeper."""
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            for name in (queue, *after):
+                pipe.llen(name)
+            depth, *others = pipe.execute()
+            count = 0 if any(others) else min(most, -(-depth // (2 * max(1, sharers))))
+            taken: Any = self._redis.rpop(queue, count) if count > 0 else None
+        except redis.RedisError as error:
+            raise Unavailable("The queue does not answer.") from error
+        return [Message(_job_id(raw), raw) for raw in taken or ()]
+
+    def put_back(self, queue: str, messages: Sequence[Message]) -> None:
+        """Put messages back to where ``take`` found them."""
+        try:
+            if messages:
+                self._redis.rpush(queue, *(message.raw for message in reversed(messages)))
+        except redis.RedisError as error:
             raise Unavailable("The queue does not answer.") from error
 
     def depth(self, queue: str) -> int:
@@ -87,6 +122,15 @@ class Queue:
         """Close the connections."""
         self._app.close()
         self._redis.close()
+
+
+def _job_id(raw: str) -> str:
+    """The id in a message as Celery writes it; empty where it is none of ours."""
+    try:
+        body: Any = json.loads(raw)["body"]
+        return str(json.loads(base64.b64decode(body))[0][0])
+    except (LookupError, TypeError, ValueError):
+        return ""
 
 
 def connect(redis_url: str) -> redis.Redis:

@@ -52,7 +52,7 @@ class Archive:
         """The bytes of one entry; raises InputTooLarge over ``max_bytes`` and UnreadableInput where damaged."""
         if self.size(name) > max_bytes:
             raise InputTooLarge(
-                f"{_shown(name)} in the archive may hold at most {max_bytes // _MIB} MiB.",
+                f"{_shown(name)} in the archive may hold at most {max_bytes >> 10} KiB.",
                 field=self._file.field,
                 received=self.size(name),
             )

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from saccade_models.images import Pixels
+from saccade_models.label_places import LabelPlaces
 
 Bgr: TypeAlias = tuple[int, int, int]
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -51,6 +52,15 @@ class Mark:
     def caption(self) -> str:
         """The words of the label."""
         return " ".join(part for part in (self.label, "" if self.score is None else f"{self.score:.2f}") if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Words for the thing in ``box``: the first of ``texts`` for which there is room, the fullest first."""
+
+    box: Sequence[float]
+    texts: Sequence[str]
+    color: Bgr
 
 
 def bgr(color: str) -> Bgr:
@@ -95,26 +105,29 @@ def line_height(size: int) -> int:
 
 
 def draw_marks(pixels: Pixels, marks: Iterable[Mark], colors: LabelColors | None = None) -> None:
-    """All outlines, then all labels above them, so that no box crosses a label's words."""
+    """All outlines, then all labels above them, so that no box crosses a label's words; see ``draw_labels``."""
     marks, colors = list(marks), colors or LabelColors()
     for mark in marks:
         if mark.polygon is None:
             draw_box(pixels, mark.box, colors[mark.label])
         else:
             draw_polygon(pixels, mark.polygon, colors[mark.label])
-    for mark in marks:
-        if mark.caption:
-            draw_label(pixels, mark.caption, mark.box, colors[mark.label])
+    best = sorted(marks, key=lambda mark: 0 if mark.score is None else -mark.score)
+    labels = [Label(mark.box, (mark.caption, mark.label), colors[mark.label]) for mark in best]
+    draw_labels(pixels, labels, keep_clear=[mark.box for mark in marks])
 
 
 def draw_box(
     pixels: Pixels, box: Sequence[float], color: Bgr, *, thickness: int | None = None, fill: bool = False
 ) -> None:
-    """The border of ``box`` (its right and lower ends not part of it), grown inwards, or all of it."""
+    """The border of ``box`` (its right and lower ends not part of it), grown inwards, or all of it.
+
+    It is thinner on a small box.
+    """
     x1, y1, x2, y2 = (round(v) for v in box)
     x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
     side = min(x2 - x1, y2 - y1)
-    width = side if fill else thickness or min(line_width(pixels), max(1, side // 3))
+    width = side if fill else thickness or min(line_width(pixels), max(1, side // 12))
     for part in (
         (x1, y1, x2, y1 + width),
         (x1, y2 - width, x2, y2),
@@ -140,18 +153,32 @@ def draw_polygon(
 
 
 def draw_label(pixels: Pixels, text: str, box: Sequence[float], color: Bgr, *, size: int | None = None) -> None:
-    """``text`` on a plate of ``color`` above ``box``, below it at the picture's upper edge, else inside."""
+    """One label, as ``draw_labels`` does it; on a picture too small for it there is none."""
+    draw_labels(pixels, [Label(box, (text,), color)], size=size)
+
+
+def draw_labels(
+    pixels: Pixels, labels: Iterable[Label], *, keep_clear: Iterable[Sequence[float]] = (), size: int | None = None
+) -> None:
+    """Each label's words on a plate of its colour above its box, below it, or inside: the first place that is free.
+
+    No label covers one before it, most of a small box in ``keep_clear``, or reaches out of the picture: it is shorter
+    then, or left out. So the most important come first.
+    """
     size = size or text_size(pixels)
-    margin = max(2, size // 5)
-    letters = _letters(_shortened(_printable(text), size, pixels.shape[1] - 2 * margin), size)
-    height, width = letters.shape[0] + 2 * margin, letters.shape[1] + 2 * margin
-    x = min(max(0, round(box[0])), max(0, pixels.shape[1] - width))
-    y = round(box[1]) - height
-    if y < 0:
-        below = max(0, round(box[3]))
-        y = below if below + height <= pixels.shape[0] else max(0, round(box[1]))
-    _fill(pixels, (x, y, x + width, y + height), color)
-    _blend(pixels, letters, x + margin, y + margin, _contrasting(color))
+    margin = _margin(size)
+    height, width = pixels.shape[:2]
+    places = LabelPlaces(width, height, line_height(size) + 2 * margin, keep_clear)
+    for label in labels:
+        for text in dict.fromkeys(filter(None, label.texts)):
+            words = _shortened(_printable(text), size, width - 2 * margin)
+            place = places.take(label.box, _text_width(words, size) + 2 * margin)
+            if place:
+                x, y = place
+                plate = _plate(words, size, label.color)
+                pixels[y : y + plate.shape[0], x : x + plate.shape[1], :3] = plate
+                pixels[y : y + plate.shape[0], x : x + plate.shape[1], 3:] = 255
+                break
 
 
 def draw_text(
@@ -216,14 +243,35 @@ def _font(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-@lru_cache(maxsize=512)
-def _letters(text: str, size: int) -> Pixels:
+def _letters(text: str, size: int, margin: int = 0) -> Pixels:
     """Coverage of one line of text, ``(height, width)`` uint8; the height is the same for every text of a size."""
-    font = _font(size)
-    width = max(1, round(font.getlength(text)))
-    canvas = Image.new("L", (width, line_height(size)))
-    ImageDraw.Draw(canvas).text((0, round(size * 0.98)), text, fill=255, font=font, anchor="ls")
+    canvas = Image.new("L", (_text_width(text, size) + 2 * margin, line_height(size) + 2 * margin))
+    baseline = (margin, margin + round(size * 0.98))
+    ImageDraw.Draw(canvas).text(baseline, text, fill=255, font=_font(size), anchor="ls")
     return np.array(canvas)
+
+
+def _plate(text: str, size: int, color: Bgr) -> Pixels:
+    """A label as it is drawn, ``(height, width, 3)`` uint8 BGR; the last 128 are kept if they are not large."""
+    small = _text_width(text, size) * size <= 60_000
+    return _kept_plate(text, size, color) if small else _kept_plate.__wrapped__(text, size, color)
+
+
+@lru_cache(maxsize=128)
+def _kept_plate(text: str, size: int, color: Bgr) -> Pixels:
+    coverage = np.arange(256)[:, None] / 255
+    mixed = np.rint(np.array(color) * (1 - coverage) + np.array(_contrasting(color)) * coverage).astype(np.uint8)
+    return mixed[_letters(text, size, _margin(size))]
+
+
+def _margin(size: int) -> int:
+    """Around a label's letters."""
+    return max(2, size // 5)
+
+
+@lru_cache(maxsize=512)
+def _text_width(text: str, size: int) -> int:
+    return max(1, round(_font(size).getlength(text)))
 
 
 def _visible(text: str, size: int, width: int) -> str:
@@ -231,9 +279,10 @@ def _visible(text: str, size: int, width: int) -> str:
     return text[: _letters_within(text, size, width) + 1]
 
 
+@lru_cache(maxsize=512)
 def _shortened(text: str, size: int, width: int) -> str:
     """``text``, with an ellipsis where it is wider than ``width``."""
-    if _letters_within(text, size, width) == len(text):
+    if len(text) < width and _text_width(text, size) <= width:  # the first for words far too long to measure
         return text
     return text[: max(1, _letters_within(text, size, width - size))] + "…"
 

@@ -98,6 +98,50 @@ def test_a_label_too_long_is_shortened() -> None:
     assert touched(short)[2] < touched(pixels)[2] <= 200
 
 
+def test_labels_in_a_crowd_neither_overlap_nor_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_plate = draw._plate  # pyright: ignore[reportPrivateUsage] - to see each label's text beside its place
+
+    def remember(text: str, size: int, color: draw.Bgr) -> Pixels:
+        texts.append(text)
+        return np.full_like(draw_plate(text, size, color), len(texts))
+
+    texts: list[str] = []
+    monkeypatch.setattr(draw, "_plate", remember)
+    pixels = np.zeros((200, 400, 3), dtype=np.uint8)
+    boxes = [(x, y, x + 60, y + 45) for x in range(-30, 400, 40) for y in range(-20, 200, 30)]
+    scores = [0.95 - i / 100 for i in range(len(boxes))]
+    marks = [draw.Label(box, (f"cat {score:.2f}", "cat"), RED) for box, score in zip(boxes, scores, strict=True)]
+    draw.draw_labels(pixels, marks, keep_clear=boxes)
+    assert texts[0] == "cat 0.95"
+    assert set(texts) > {"cat"}
+    assert 20 < len(texts) < len(boxes)
+    for number, text in enumerate(texts, 1):
+        alone = draw_plate(text, draw.text_size(pixels), RED)
+        rows, columns = np.nonzero(pixels[:, :, 0] == number)
+        assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == alone.shape[
+            :2
+        ]  # whole: neither covered nor over the picture's edge
+        assert len(rows) == alone.shape[0] * alone.shape[1]
+
+
+def test_the_best_score_has_the_first_choice_whatever_the_order() -> None:
+    box, color = (50, 60, 120, 90), LabelColors()["cat"]
+    alone = blank()
+    draw.draw_marks(alone, [Mark(box, "cat", 0.9)])
+    for marks in ([Mark(box, "cat", 0.9), Mark(box, "cat", 0.4)], [Mark(box, "cat", 0.4), Mark(box, "cat", 0.9)]):
+        pixels = blank()
+        draw.draw_marks(pixels, marks)
+        assert (pixels[:60] == alone[:60]).all()
+        assert (pixels[61:90, 51:119] == color).all(axis=2).any()  # the second found its place inside
+
+
+def test_there_is_no_label_on_a_picture_too_small_for_it() -> None:
+    for width, height in ((200, 10), (10, 100)):
+        pixels = blank(width, height)
+        draw.draw_label(pixels, "WWW", (2, 2, 8, 8), RED)
+        assert (pixels == 90).all()
+
+
 def test_letters_of_other_scripts_are_not_all_the_same_box() -> None:
     drawn: set[bytes] = set()
     for letter in "aäжψ€":

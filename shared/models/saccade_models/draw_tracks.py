@@ -12,22 +12,36 @@ import cv2
 import numpy as np
 
 from saccade_models.counting import Line, Zone, middle
-from saccade_models.draw import Bgr, LabelColors, bgr, draw_box, draw_label, draw_polygon, line_width, text_size
+from saccade_models.draw import Bgr, Label, LabelColors, bgr, draw_box, draw_labels, draw_polygon, line_width, text_size
 from saccade_models.images import Pixels
 from saccade_models.media.look import Item
 
 ZONE_COLOR, LINE_COLOR = bgr("#ffd700"), bgr("#00a5c8")
 
 
-def draw_objects(pixels: Pixels, items: Sequence[Item], colors: LabelColors) -> None:
-    """Boxes, and above them ``person #3 0.87``, without the score on a small box; the label gives the colour."""
+def draw_objects(pixels: Pixels, items: Sequence[Item], colors: LabelColors, captions: Iterable[Label] = ()) -> None:
+    """Boxes, and above them all ``captions`` first, then the objects' labels as far as they have room.
+
+    A label is ``person #3 0.87``, without the score on a small box, or the shorter ``person #3`` or ``#3``; it gives
+    the box's colour. Followed objects come in the order of their ids, so that labels stay from frame to frame.
+    """
     for item in items:
         draw_box(pixels, item["box"], colors[item["label"]])
-    for item in items:
-        number = "" if item.get("track_id") is None else f" #{item['track_id']}"
-        roomy = item["box"][2] - item["box"][0] >= 3 * text_size(pixels)
-        score = f" {item['score']:.2f}" if roomy else ""
-        draw_label(pixels, f"{item['label']}{number}{score}", item["box"], colors[item["label"]])
+    labels = [Label(item["box"], _texts(pixels, item), colors[item["label"]]) for item in sorted(items, key=_rank)]
+    draw_labels(pixels, [*captions, *labels], keep_clear=[item["box"] for item in items])
+
+
+def _texts(pixels: Pixels, item: Item) -> list[str]:
+    number = f"#{item['track_id']}" if item.get("track_id") is not None else ""
+    name = f"{item['label']} {number}".rstrip()
+    roomy = item["box"][2] - item["box"][0] >= 3 * text_size(pixels)
+    return [f"{name} {item['score']:.2f}" if roomy else name, name, number]
+
+
+def _rank(item: Item) -> tuple[float, float]:
+    """What is followed first, in a fixed order, then by score."""
+    track_id = item.get("track_id")
+    return (np.inf if track_id is None else track_id, -item["score"])
 
 
 def draw_zone(pixels: Pixels, zone: Zone) -> None:
@@ -42,10 +56,10 @@ def draw_zone(pixels: Pixels, zone: Zone) -> None:
     draw_polygon(pixels, zone.polygon, ZONE_COLOR)
 
 
-def caption_zone(pixels: Pixels, zone: Zone, caption: str) -> None:
+def zone_caption(zone: Zone, caption: str) -> Label:
     """Words above the zone."""
     corners = np.asarray(zone.polygon, dtype=np.float64)
-    draw_label(pixels, caption, (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()), ZONE_COLOR)
+    return Label((*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()), (caption,), ZONE_COLOR)
 
 
 def draw_line(pixels: Pixels, line: Line) -> None:
@@ -59,11 +73,11 @@ def draw_line(pixels: Pixels, line: Line) -> None:
     cv2.arrowedLine(pixels, _point(centre), _point(tip), LINE_COLOR, width, cv2.LINE_AA, tipLength=0.4)
 
 
-def caption_line(pixels: Pixels, line: Line, caption: str) -> None:
+def line_caption(pixels: Pixels, line: Line, caption: str) -> Label:
     """Words above the line, near its start."""
     width = line_width(pixels)
     x, y = (at + 0.1 * (to - at) for at, to in zip(line.start, line.end, strict=True))
-    draw_label(pixels, caption, (x, y - width, x, y + width), LINE_COLOR)
+    return Label((x, y - width, x, y + width), (caption,), LINE_COLOR)
 
 
 class Ways:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from saccade_models.counting import Line, LineCounter, Zone, ZoneCounter
-from saccade_models.draw import LabelColors
-from saccade_models.draw_tracks import Ways, caption_line, caption_zone, draw_line, draw_objects, draw_zone
+from saccade_models.draw import Label, LabelColors
+from saccade_models.draw_tracks import Ways, draw_line, draw_objects, draw_zone, line_caption, zone_caption
 from saccade_models.images import Pixels
 from saccade_models.media.look import FrameItems, Item
 from saccade_models.tracking import track
@@ -43,19 +43,22 @@ class Following:
     def draw(self, pixels: Pixels, items: Sequence[Item], colors: LabelColors) -> None:
         """Zones, lines, ways and objects, and above them what was counted up to this frame."""
         self._see(items, colors)
-        lines = self._lines if self._ways else []
         for zone in self._zones:
             draw_zone(pixels, zone.zone)
-        for line in lines:
+        for line in self._lines if self._ways else ():
             draw_line(pixels, line.line)
         if self._ways:
             self._ways.draw(pixels)
-        draw_objects(pixels, items, colors)
+        draw_objects(pixels, items, colors, self._captions(pixels))
+
+    def _captions(self, pixels: Pixels) -> Iterator[Label]:
+        """What zones and lines have counted so far."""
         for zone in self._zones:
             total = f", {zone.count.objects} in all" if self._ways else ""
-            caption_zone(pixels, zone.zone, f"{zone.count.name}: {zone.count.now}{total}")
-        for line in lines:
-            caption_line(pixels, line.line, f"{line.count.name}: {line.count.inward} in, {line.count.outward} out")
+            yield zone_caption(zone.zone, f"{zone.count.name}: {zone.count.now}{total}")
+        for line in self._lines if self._ways else ():
+            words = f"{line.count.name}: {line.count.inward} in, {line.count.outward} out"
+            yield line_caption(pixels, line.line, words)
 
     def _see(self, items: Sequence[Item], colors: LabelColors) -> None:
         if items is self._last:

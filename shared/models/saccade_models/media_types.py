@@ -37,7 +37,8 @@ class VideoSummary(Result):
     frames_with_items: int = Field(description="Of these, frames in which something was found")
     items: int = Field(description="All that was found, summed over the frames")
     most_at_once: int = Field(description="The most that was found in one frame")
-    gaps: list[VideoGap] = Field(description="Frames that could not be read, and are missing")
+    gaps: list[VideoGap] = Field(description="Frames that could not be read, and are missing: the first 1,000 gaps")
+    gaps_left_out: int = Field(default=0, description="How many gaps more there are")
 
 
 class MediaResult(Result):

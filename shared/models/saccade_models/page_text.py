@@ -9,6 +9,8 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Literal
 
+from saccade_models.formats.cells import cell
+
 Box = tuple[int, int, int, int]
 Rotation = Literal[0, 90, 180, 270]
 Source = Literal["ocr", "text_layer"]
@@ -72,9 +74,9 @@ class PageText:
 
 
 def csv_rows(page: PageText) -> Iterator[tuple[int | float | str, ...]]:
-    """One row a word, in the order of ``CSV_HEADER``."""
+    """One row a word, in the order of ``CSV_HEADER``; no word is a formula."""
     for word in page.words:
-        yield (page.number, word.paragraph + 1, word.line + 1, word.text, round(word.score, 4), *word.box)
+        yield (page.number, word.paragraph + 1, word.line + 1, cell(word.text), round(word.score, 4), *word.box)
 
 
 def hocr(page: PageText, system: str) -> str:

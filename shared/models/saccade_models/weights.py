@@ -11,6 +11,7 @@ A file whose bytes differ from the registered checksum is treated as not there. 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -172,7 +173,27 @@ def pull(name: str, say: Say, torch_python: Callable[[], Path] | None = None) ->
         if found is not None:
             return found
         reasons.append("its files were removed or altered while they were brought.")
-    raise ModelMissing(f"The model {name!r} is not to be had. " + " ".join(reasons), received=name)
+    raise ModelMissing(f"The model {name!r} is not to be had. " + " ".join([*reasons, *_ways(name)]), received=name)
+
+
+def _ways(name: str) -> Iterator[str]:
+    """What may help where ``name`` is not to be had: other versions of it, and its official address."""
+    tried = versions(name)
+    others = [version for version in models()[tried[0].name].versions if version not in tried]
+    here = [v for v in others if local_version(v) is not None]
+    to_be_had = [v for v in others if v not in here and all(_obtainable(file) for file in v.files.values())]
+    for found, words in ((here, "here are"), (to_be_had, "to be had are")):
+        if found:
+            yield f"Of its versions {words}: {', '.join(f'{v.name}@{v.version}' for v in found)}."
+    official = any(isinstance(file, Asset) and file.url for version in tried for file in version.files.values())
+    if os.environ.get("SACCADE_ASSETS_MIRROR") and official:
+        yield "SACCADE_ASSETS_MIRROR is set, and replaces the official addresses: without it they are asked."
+
+
+def _obtainable(file: Asset | PackagedFile) -> bool:
+    """Whether the file is here, or has an official address that is in use."""
+    official = isinstance(file, Asset) and bool(file.url) and not os.environ.get("SACCADE_ASSETS_MIRROR")
+    return official or local_file(file) is not None
 
 
 def _bring(file: Asset | PackagedFile, say: Say) -> None:

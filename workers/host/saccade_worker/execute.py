@@ -1,51 +1,40 @@
 """A job's way through a worker: claim, fetch, run, store, finish. Read it from ``execute`` down.
 
 Every step may fail or be killed at any point; the records decide what happened (saccade_core.records.leases).
+The runs are one after another; what is before and after them is done meanwhile, where a kind's jobs are small,
+by threads of the host (``_Line``).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Callable
-from functools import partial
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 
-from saccade_core.errors import (
-    Cancelled,
-    EngineFailed,
-    InputError,
-    InputTooLarge,
-    LeaseLost,
-    SaccadeError,
-    StorageFailed,
-    Unavailable,
-)
-from saccade_core.jobs import JobState, ModelUsed, Provenance
+from saccade_core.errors import SaccadeError, Unavailable
+from saccade_core.jobs import JobState
+from saccade_core.kind import Kind
 from saccade_core.records import leases
-from saccade_core.records.tables import JobRow
+from saccade_core.records.files import find_files
+from saccade_core.records.tables import FileRow, JobRow
 from saccade_kinds import registry
-from saccade_worker.child import Drained, Task, Watch
-from saccade_worker.fetch import Fetcher
+from saccade_worker.attempt import Attempt, Ready
+from saccade_worker.child import Drained
+from saccade_worker.finish import finish, refuse
 from saccade_worker.host import Host
-from saccade_worker.job_gallery import gallery_of
-from saccade_worker.lease import Lease
-from saccade_worker.parts import after_part, merged, split, step_of, tell_artifacts, tell_progress
-from saccade_worker.steps import Split
-from saccade_worker.store import fetch_checkpoints, store_artifacts, store_checkpoint
 
 log = logging.getLogger(__name__)
 
-_RECORD_AGAIN_S = 1.0
-#: What a part gives beside its artefacts is small: those of all parts go to the join in one message.
-_PART_RESULT_BYTES = 1 << 20
-
-#: Records how an attempt ended and gives the job's new state; raises LeaseLost or Unavailable.
-Ending = Callable[[], JobState]
+#: A worker that holds small jobs takes more for so long, and then looks at what else waits in its queues.
+_TAKE_FOR_S = 2.0
+#: Jobs that have waited for so long behind one that turns out long are handed back.
+_PATIENCE_S = 2.0
+#: More are taken when so few have not begun: the claim of many is done while those run.
+_FEW = 2
+_TICK_S = 0.1
 
 
 def execute(host: Host, job_id: str) -> None:
@@ -58,143 +47,134 @@ def execute(host: Host, job_id: str) -> None:
     if job is None:
         log.info("%s is not to be claimed: done, cancelled, or another's", job_id)
         return
-    log.info("%s (%s) attempt %d", job.id, job.kind, job.attempt)
-    if job.parent_id is None:
-        host.live.event(job.id, "state", {"state": JobState.RUNNING, "attempt": job.attempt})
-    noted = partial(tell_progress, host, job) if job.parent_id else None
-    with Lease(host.db, job, noted) as lease, host.busy_with(lease):
-        state = _record(lease, _attempt(host, lease))
-    log.info("%s is %s", job.id, state or "another worker's now")
-    if state is not None:
-        _tell(host, job, state)
-
-
-def _tell(host: Host, job: JobRow, state: JobState) -> None:
-    """Tell watchers and queue what has just been recorded of the job."""
-    if state is JobState.QUEUED:
-        host.publish([job.id], job.queue)
-    if job.parent_id is not None:
-        after_part(host, job, state)
-    elif state.final:
-        host.live.event(job.id, "done", {"id": job.id, "state": state})
-    elif job.parts_total is None and state is not JobState.RUNNING:
-        host.live.event(job.id, "state", {"state": state, "attempt": job.attempt})
-
-
-def _attempt(host: Host, lease: Lease) -> Ending:
-    """Run once; what is to be recorded of it."""
-    job = lease.job
     try:
-        with host.scratch.for_job(job.id, job.token) as scratch:
-            return _run(host, lease, scratch)
-    except Split as planned:
-        return partial(split, host, job, registry.get(job.kind), planned.parts)
-    except Cancelled:
-        return partial(leases.cancelled, host.db, job.id, job.token)
-    except Drained:
-        return partial(leases.release, host.db, job)
+        kind = registry.get(job.kind)
     except SaccadeError as error:
-        log.warning("%s: %s: %s", job.id, error.code, error.message)
-        failure = error
-    except OSError:
-        log.exception("%s: the worker's own disk", job.id)
-        failure = StorageFailed("The worker's own disk failed or is full.")
-    except Exception:
-        log.exception("%s failed in the worker", job.id)
-        failure = EngineFailed("The worker failed in a way that is not known.")
-    return partial(leases.fail, host.db, job, failure)
+        refuse(host, job, error)
+        return
+    _Line(host, job, kind).run()
 
 
-def _record(lease: Lease, ending: Ending) -> JobState | None:
-    """Record how the attempt ended, for as long as the job is ours; its state then, or None where the lease is lost."""
-    while not lease.lost:
+class _Line:
+    """Jobs of one kind that this worker holds: one runs in the child; the next ones' inputs are fetched, and the last
+    ones are stored and finished, by the host's threads ``before`` and ``after``."""
+
+    def __init__(self, host: Host, job: JobRow, kind: Kind) -> None:
+        self._host = host
+        self._first = job
+        self._kind = kind
+        self._waiting: deque[tuple[Attempt, Future[Ready]]] = deque()
+        self._done: deque[Attempt] = deque()
+        self._finishing: list[Future[None]] = []
+        self._taking: Future[None] | None = None
+        self._take_until = time.monotonic() + _TAKE_FOR_S if kind.together > 1 and job.parent_id is None else 0.0
+        self._began = time.monotonic()
+        self._run_s = 0.0  # what the last run took
+
+    def run(self) -> None:
+        """Until every job that was claimed has ended, or is another's."""
+        self._add([self._first], {})
+        while self._waiting or self._more_come():
+            attempt, ready = self._waiting.popleft()
+            self._take_more()
+            self._began = time.monotonic()
+            try:
+                attempt.run(self._ready(ready), self._look)
+            except Exception as error:  # noqa: BLE001 - recorded as what it means for the job
+                attempt.failed(error)
+            self._run_s = time.monotonic() - self._began
+            self._end(attempt)
+        for finishing in self._finishing:
+            finishing.result()
+
+    def _add(self, jobs: Sequence[JobRow], known: dict[str, FileRow]) -> None:
+        for job in jobs:
+            log.info("%s (%s) attempt %d", job.id, job.kind, job.attempt)
+            attempt = Attempt(self._host, job, self._kind)
+            if job.parent_id is None:
+                self._host.live.event(job.id, "state", {"state": JobState.RUNNING, "attempt": job.attempt})
+            self._waiting.append((attempt, self._host.before.submit(attempt.prepare, known)))
+
+    def _ready(self, ready: Future[Ready]) -> Ready:
+        while True:
+            try:
+                return ready.result(_TICK_S)
+            except NotYet:
+                if ready.done():  # just now, or the work itself ran out of time
+                    return ready.result()
+                self._look()
+
+    def _end(self, attempt: Attempt) -> None:
+        """Let what waits to be stored and recorded be so; what comes together is recorded together."""
+        self._done.append(attempt)
+        self._finishing = [f for f in self._finishing if not f.done()]
+        self._finishing.append(self._host.after.submit(self._finish))
+        if len(self._done) > self._kind.together:  # storing is the slower part: no more are claimed meanwhile
+            self._finishing[-1].result()
+
+    def _finish(self) -> None:
+        some: list[Attempt] = []
+        while self._done:
+            some.append(self._done.popleft())
         try:
-            return ending()
-        except LeaseLost:
-            break
+            finish(self._host, some)
+        except Exception:  # their leases end, and the jobs are tried again
+            log.exception("the ends of %s are not recorded", [attempt.job.id for attempt in some])
+
+    # Jobs that wait for their turn -------------------------------------------------------------------
+
+    def _take_more(self) -> None:
+        idle = self._taking is None or self._taking.done()
+        if idle and len(self._waiting) <= _FEW and not self._host.draining and time.monotonic() < self._take_until:
+            self._taking = self._host.before.submit(self._take)
+
+    def _more_come(self) -> bool:
+        """Whether jobs that were being claimed have come."""
+        if self._taking is not None:
+            self._taking.result()
+        return bool(self._waiting)
+
+    def _take(self) -> None:
+        """Claim and fetch more jobs of the kind; nothing where there are none, or others are first in the queue."""
+        host, first = self._host, self._first
+        many = min(self._kind.together - 1, int(_PATIENCE_S / max(self._run_s, 0.01)))
+        room = many - len(self._waiting)
+        before_bulk = [first.queue.removesuffix(".bulk")] if first.queue.endswith(".bulk") else []
+        try:
+            messages = host.queue.take(first.queue, room, host.sharers(), before_bulk) if room > 0 else []
+            if not messages:
+                return
+            jobs: list[JobRow] = []
+            try:
+                jobs = leases.claim_more(host.db, [m.job_id for m in messages], first, host.worker_id)
+            finally:
+                ours = {job.id for job in jobs}
+                others = [m for m in messages if m.job_id not in ours]
+                if others:  # the queue's order is kept: it is their turn
+                    self._take_until = 0.0
+                    host.queue.put_back(first.queue, others)
+            self._add(jobs, _files(host, jobs))
         except Unavailable as error:
-            log.warning("the end of %s is not recorded yet: %s", lease.job.id, error)
-            time.sleep(_RECORD_AGAIN_S)
-    return None
+            log.info("no more jobs: %s", error)
+        except Exception:
+            log.exception("no more jobs")
+
+    def _look(self) -> None:
+        """Between two looks at the child: jobs in waiting must not wait for long, and may be cancelled."""
+        hand_back = self._host.draining or time.monotonic() - self._began > _PATIENCE_S
+        for attempt, ready in list(self._waiting):
+            reason = attempt.problem() or (Drained() if hand_back else None)
+            if reason is not None:
+                self._waiting.remove((attempt, ready))
+                attempt.give_up(ready, reason)
+                self._end(attempt)
 
 
-def _run(host: Host, lease: Lease, scratch: Path) -> Ending:
-    job = lease.job
-    kind = registry.get(job.kind)
-    provenance = Provenance(
-        code_version=f"saccade {version('saccade-worker')}, {kind.name} {kind.version}",
-        params_digest=_digest(job.params),
-        device=host.device,
-    )
-
-    def check() -> None:
-        reason = _stop_reason(host, lease)
-        if reason is not None:
-            raise reason
-
-    lease.advance(0, 1, "fetching models")
-    models = host.models.for_run(kind, job.params, check)
-    lease.advance(0, 1, "fetching inputs")
-    inputs = Fetcher(host.settings, host.db, host.blobs, check, host.inputs).fetch_all(job, kind, scratch / "inputs")
-    provenance.input_sha256 = {f.field.removeprefix("inputs."): f.sha256 for files in inputs.values() for f in files}
-    fetch_checkpoints(host.blobs, job, scratch)
-    gallery = gallery_of(host.galleries, job, kind, scratch, check)
-    step, came_from = step_of(host, job, scratch, check)
-    task = Task(kind.name, inputs, job.params, scratch, kind.time_limit_s, kind.memory_mb, models, gallery, step)
-    result = _run_child(host, lease, task, provenance)
-    artifacts = store_artifacts(host.blobs, job, scratch / "artifacts", check)
-    also = gallery.store(host.blobs, job, inputs, check) if gallery else None
-    check()
-
-    def succeed() -> JobState:
-        progress = lease.advance(1, 1, "done").model_dump()
-        made_by = merged(provenance, came_from).model_dump()
-        made: dict[str, Any] = {"result": result, "artifacts": artifacts, "provenance": made_by}
-        try:
-            state = leases.succeed(host.db, job.id, job.token, **made, progress=progress, also=also)
-        except InputError as error:  # of ``also``: nothing is recorded yet
-            return leases.fail(host.db, job, error)
-        tell_artifacts(host, job, artifacts)
-        return state
-
-    return succeed
-
-
-def _stop_reason(host: Host, lease: Lease) -> Exception | None:
-    """Why the attempt should stop now: the lease's reason, or the worker's own stop."""
-    return lease.problem() or (Drained() if host.drained() else None)
-
-
-def _run_child(host: Host, lease: Lease, task: Task, provenance: Provenance) -> dict[str, Any]:
-    job = lease.job
-
-    def tell(message: dict[str, Any]) -> None:
-        match message.pop("type"):
-            case "progress":
-                progress = lease.advance(**message)
-                if job.parent_id is None:  # else the lease tells how far all parts are
-                    host.live.event(job.id, "progress", progress.model_dump())
-            case "model":
-                provenance.models.append(ModelUsed(**message))
-            case "checkpoint":
-                store_checkpoint(host.blobs, job, task.root, str(message["name"]))
-            case "face" if task.gallery is not None:
-                task.gallery.enroll(message)
-            case "log" | "metric" as event:
-                host.live.event(job.parent_id or job.id, event, message)
-            case other:
-                log.warning("the child said %r", other)
-
-    limit = host.settings.max_result_bytes if job.parent_id is None else _PART_RESULT_BYTES
-    return _checked(host.child.run(task, Watch(tell, partial(_stop_reason, host, lease))), limit)
-
-
-def _checked(result: dict[str, Any], limit: int) -> dict[str, Any]:
-    size = len(json.dumps(result))
-    if size > limit:
-        raise InputTooLarge(f"The result is {size} bytes of JSON; at most {limit} are kept.")
-    return result
-
-
-def _digest(params: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
+def _files(host: Host, jobs: Sequence[JobRow]) -> dict[str, FileRow]:
+    """The records of all uploaded files that the jobs of one project name."""
+    found: dict[str, FileRow] = {}
+    for project in {job.project for job in jobs}:
+        values = [value for job in jobs if job.project == project for value in job.inputs.values()]
+        flat = [str(v) for value in values for v in (value if isinstance(value, list) else [value])]
+        found |= find_files(host.db, project, [v for v in flat if v.startswith("file_")])
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from saccade_core.media_types import media_type_of
 from saccade_core.records.database import Database
 from saccade_core.records.files import get_file
 from saccade_core.records.requests import get_artifact
-from saccade_core.records.tables import JobRow
+from saccade_core.records.tables import FileRow, JobRow
 from saccade_core.s3 import s3_store
 from saccade_worker.fetch_url import fetch_url
 from saccade_worker.input_cache import InputCache
@@ -47,11 +47,15 @@ class Fetcher:
         blobs: Blobs,
         check: Callable[[], None],
         cache: InputCache | None = None,
+        *,
+        known: Mapping[str, FileRow] | None = None,
     ) -> None:
+        """``known`` are records of uploaded files that need not be looked up."""
         self._settings = settings
         self._db = db
         self._blobs = blobs
         self._cache = cache
+        self._known = known or {}
         self._stop_check = check
         self._left = settings.max_input_bytes
         self._give_up = time.monotonic() + settings.fetch_limit_s
@@ -94,7 +98,9 @@ class Fetcher:
         raise FetchRefused("An input of this form is not known.", field=field, received=scheme)
 
     def _uploaded(self, project: str, reference: str, folder: Path, field: str) -> InputFile:
-        row = get_file(self._db, project, reference)
+        row = self._known.get(reference)
+        if row is None or row.project != project:
+            row = get_file(self._db, project, reference)
         path = folder / _safe_name(row.name)
         self._spend(row.bytes, field)
         self._stored(row.key, row.sha256, path)

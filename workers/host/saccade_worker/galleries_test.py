@@ -183,6 +183,26 @@ def test_a_gallery_that_is_deleted_meanwhile_fails_the_enrolment(host: Host, tmp
     assert problem_of(get_job(host.db, PROJECT, job.id))["code"] == "unknown_gallery"
 
 
+def test_a_gallery_that_is_deleted_before_the_run_is_not_made_again(host: Host) -> None:
+    _enrol(host, "Ann")
+    waiting = _enrolment(host, "Ann")
+    gallery_removal.remove_gallery(host.db, host.blobs, PROJECT, "staff")
+    execute(host, waiting.id)
+    assert problem_of(get_job(host.db, PROJECT, waiting.id))["code"] == "removed_meanwhile"
+    assert galleries.find_gallery(host.db, PROJECT, "staff") is None
+
+
+def test_an_enrolment_that_runs_does_not_bring_a_removed_person_back(host: Host, tmp_path: Path) -> None:
+    _enrol(host, "Ann")
+    gate = tmp_path / "gate"
+    job = _enrolment(host, "Ann", gate=str(gate))
+    with _held_back([host], [job.id], gate):
+        gallery_removal.remove_person(host.db, host.blobs, PROJECT, "staff", "Ann")
+    problem = problem_of(get_job(host.db, PROJECT, job.id))
+    assert (problem["code"], problem["retryable"]) == ("removed_meanwhile", False)
+    assert _count(host) == (0, 0)
+
+
 def test_a_removal_leaves_the_running_search_alone_and_the_next_one_without_the_person(
     host: Host, tmp_path: Path
 ) -> None:

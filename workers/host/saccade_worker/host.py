@@ -7,8 +7,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from saccade_core.blobs import Blobs, open_blobs
 from saccade_core.errors import SaccadeError, Unavailable
@@ -20,7 +20,7 @@ from saccade_core.records.tables import WorkerRow
 from saccade_worker.child import Child
 from saccade_worker.gallery_cache import GalleryCache
 from saccade_worker.input_cache import InputCache
-from saccade_worker.lease import Lease
+from saccade_worker.lease import Heart
 from saccade_worker.models import Models
 from saccade_worker.scratch import Scratch
 from saccade_worker.settings import WorkerSettings
@@ -28,6 +28,7 @@ from saccade_worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 _REPORT_EVERY_S = 15.0
+_SHARERS_FOR_S = 5.0
 
 
 class Host:
@@ -48,7 +49,10 @@ class Host:
         self.models = Models(self.blobs)
         self._pool, self._queues = pool, queues
         self._started = time.time()
-        self._lease: Lease | None = None
+        self.heart = Heart()
+        #: Each does one thing at a time, in order: what comes before the runs of jobs, and what comes after them.
+        self.before, self.after = (ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("before", "after"))
+        self._sharers = (1, float("-inf"))
         self._draining_since: float | None = None
         self._report_now = threading.Event()
         self._closed = False
@@ -72,14 +76,19 @@ class Host:
         since = self._draining_since
         return since is not None and time.monotonic() - since > self.settings.drain_s
 
-    @contextmanager
-    def busy_with(self, lease: Lease) -> Generator[None]:
-        """Let cancels reach this lease for as long as the block lasts."""
-        self._lease = lease
-        try:
-            yield
-        finally:
-            self._lease = None
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is asked to stop, and begins nothing more."""
+        return self._draining_since is not None
+
+    def sharers(self) -> int:
+        """How many workers take from this one's queues, as it was a moment ago. Raises Unavailable."""
+        count, seen_at = self._sharers
+        if time.monotonic() - seen_at > _SHARERS_FOR_S:
+            workers = fleet.list_workers(self.db)
+            count = sum((worker.pool, worker.queues) == (self._pool, self._queues) for worker in workers)
+            self._sharers = (count, time.monotonic())
+        return max(1, count)
 
     def publish(self, job_ids: Sequence[str], queue: str) -> None:
         """Tell the queue of jobs that this worker made due; the keeper does it later where this fails."""
@@ -95,6 +104,9 @@ class Host:
         self._report_now.set()
         self._cancels.stop()
         self.child.kill()
+        self.before.shutdown(cancel_futures=True)
+        self.after.shutdown()
+        self.heart.stop()
         self.galleries.close()
         self.scratch.close()
         try:
@@ -106,9 +118,7 @@ class Host:
         self.db.close()
 
     def _on_cancel(self, job_id: str) -> None:
-        lease = self._lease
-        if lease is not None and job_id in (lease.job.id, lease.job.parent_id):
-            lease.look_now()
+        self.heart.look_now(job_id)
 
     def _end_leases_of_the_dead(self) -> None:
         """Workers that were killed left folders here: their jobs need not wait for the end of their leases."""
@@ -121,7 +131,7 @@ class Host:
 
     def _report(self) -> None:
         while not self._closed:
-            lease = self._lease
+            lease = next(iter(self.heart.leases), None)
             busy = "running" if lease else "idle"
             row = WorkerRow(
                 id=self.worker_id,
@@ -137,6 +147,7 @@ class Host:
             )
             try:
                 fleet.report_worker(self.db, row)
+                self.inputs.tidy(self.db)
                 self.galleries.tidy()
             except SaccadeError as error:
                 log.warning("report: %s", error)

@@ -6,11 +6,15 @@ import hashlib
 import logging
 import os
 import shutil
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from saccade_core.records.database import Database
+from saccade_core.records.files import known_keys
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +24,7 @@ LEAST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    key: str
     path: Path
     bytes: int
     changed_ns: int
@@ -35,17 +40,30 @@ class InputCache:
         self._folder = folder
         self._limit = limit
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._lock = threading.Lock()
 
     def bring(self, key: str, sha256: str, path: Path, fetch: Callable[[Path], None]) -> None:
         """Make ``path`` the file of this key and checksum: kept from before, or brought by ``fetch(path)`` and kept."""
         name = hashlib.sha256(f"{sha256} {key}".encode()).hexdigest()
-        if self._link(name, path):
-            return
+        with self._lock:
+            if self._link(name, path):
+                return
         fetch(path)
         try:
-            self._keep(name, path)
+            with self._lock:
+                self._keep(name, key, path)
         except OSError as error:
             log.info("an input is not kept: %s", error)
+
+    def tidy(self, db: Database) -> None:
+        """Remove files whose record is gone: what was deleted stays nowhere. Raises Unavailable."""
+        with self._lock:
+            keys = {name: kept.key for name, kept in self._kept.items()}
+        known = known_keys(db, list(keys.values()))
+        with self._lock:
+            for name, key in keys.items():
+                if key not in known and name in self._kept:
+                    self._drop(name)
 
     def _link(self, name: str, path: Path) -> bool:
         kept = self._kept.get(name)
@@ -62,7 +80,7 @@ class InputCache:
         self._drop(name)
         return False
 
-    def _keep(self, name: str, path: Path) -> None:
+    def _keep(self, name: str, key: str, path: Path) -> None:
         size = path.stat().st_size
         if size < LEAST_BYTES:
             return
@@ -75,7 +93,7 @@ class InputCache:
         path.chmod(0o444)
         os.link(path, self._folder / name)
         stat = path.stat()
-        self._kept[name] = _Kept(self._folder / name, stat.st_size, stat.st_mtime_ns)
+        self._kept[name] = _Kept(key, self._folder / name, stat.st_size, stat.st_mtime_ns)
 
     def _bytes(self) -> int:
         return sum(kept.bytes for kept in self._kept.values())

@@ -17,6 +17,7 @@ from saccade_core.errors import EngineFailed, UnknownGallery
 from saccade_core.ids import new_id
 from saccade_core.kind import InputFile, Kind, person_name
 from saccade_core.records import galleries
+from saccade_core.records.forgotten import refuse_removed
 from saccade_core.records.galleries import NewFace, picture_prefix
 from saccade_core.records.tables import GalleryRow, JobRow
 from saccade_core.storable import storable
@@ -73,14 +74,18 @@ class JobGallery:
 def gallery_of(cache: GalleryCache, job: JobRow, kind: Kind, scratch: Path, check: Check) -> JobGallery | None:
     """The gallery that the job's parameters name, at its newest revision, or None where the kind uses none.
 
-    Raises UnknownGallery; a kind that enrols gets a new one instead.
+    Raises UnknownGallery; a kind that enrols gets a new one instead, or RemovedMeanwhile where the gallery was removed
+    after the job was accepted.
     """
     name = kind.gallery(registry.validate_params(kind, job.params))
     if name is None:
         return None
     db = cache.db
-    row = galleries.ensure_gallery(db, job.project, name) if kind.enrolls else None
-    row = row or galleries.find_gallery(db, job.project, name)
+    row = galleries.find_gallery(db, job.project, name)
+    if row is None and kind.enrolls:
+        with db.read() as session:
+            refuse_removed(session, job.project, name, [], job.id)
+        row = galleries.ensure_gallery(db, job.project, name)
     if row is None:
         raise UnknownGallery(
             f"There is no gallery {name[:100]!r}; enrol faces into it first, or make it with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,6 +25,9 @@ from saccade_worker.steps import Step
 log = logging.getLogger(__name__)
 
 _PARALLEL_DOWNLOADS = 4
+_TELL_EVERY_S = 1.0
+#: When this worker last told the progress of a job in parts, by the job's id.
+_told_at: dict[str, float] = {}
 
 
 def step_of(host: Host, job: JobRow, scratch: Path, check: Check) -> tuple[Step, list[Provenance]]:
@@ -65,8 +69,12 @@ def after_part(host: Host, job: JobRow, state: JobState) -> None:
 
 
 def tell_progress(host: Host, job: JobRow) -> None:
-    """Tell the watchers of a part's job how far all its parts are."""
-    parent = job.parent_id or job.id
+    """Tell the watchers of a part's job how far all its parts are, once a second at most: it reads all of them."""
+    parent, at = job.parent_id or job.id, time.monotonic()
+    for told in [other for other, then in _told_at.items() if at - then >= _TELL_EVERY_S]:
+        del _told_at[told]
+    if _told_at.setdefault(parent, at) != at:
+        return
     with host.db.read() as session:
         together = parts.progress_of(session, [parent]).get(parent)
     if together is not None:

@@ -30,9 +30,9 @@ def store_artifacts(blobs: Blobs, job: JobRow, folder: Path, check: Check) -> li
     bad = [path.name for path in found if not ARTIFACT_NAME.fullmatch(path.relative_to(folder).as_posix())]
     if bad:
         raise EngineFailed(f"The runner wrote an artefact with a name that is not allowed: {bad[0][:80]!r}.")
-    if len(found) == 1:
-        return [put(found[0])]
-    with ThreadPoolExecutor(_PARALLEL_UPLOADS) as pool:
+    if len(found) <= 1:
+        return [put(path) for path in found]
+    with ThreadPoolExecutor(min(len(found), _PARALLEL_UPLOADS)) as pool:
         return list(pool.map(put, found))
 
 

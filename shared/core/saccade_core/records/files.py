@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, union_all
 
 from saccade_core.errors import Conflict, NotFound
+from saccade_core.ids import owner_of
 from saccade_core.records.database import Database, now
 from saccade_core.records.requests import readers
-from saccade_core.records.tables import FileRow
+from saccade_core.records.tables import ArtifactRow, FileRow
+
+_AT_ONCE = 500
 
 
 def add_file(
@@ -52,6 +55,23 @@ def get_file(db: Database, project: str, file_id: str) -> FileRow:
         if row is None:
             raise NotFound(f"There is no file {file_id}.", field="id", received=file_id)
         return row
+
+
+def known_keys(db: Database, keys: Sequence[str]) -> set[str]:
+    """Those keys in the object store that an uploaded file, or a job's artefact, on record has."""
+    found: set[str] = set()
+    for first in range(0, len(keys), _AT_ONCE):
+        some = keys[first : first + _AT_ONCE]
+        # By the ids within the keys: the keys themselves have no index.
+        files = FileRow.id.in_({key.rpartition("/")[2] for key in some})
+        jobs = ArtifactRow.job_id.in_({owner_of(key)[0] for key in some})
+        query = union_all(
+            select(FileRow.key).where(files, FileRow.key.in_(some)),
+            select(ArtifactRow.key).where(jobs, ArtifactRow.key.in_(some)),
+        )
+        with db.read() as session:
+            found.update(session.scalars(query))
+    return found
 
 
 def find_files(db: Database, project: str, file_ids: Sequence[str]) -> dict[str, FileRow]:

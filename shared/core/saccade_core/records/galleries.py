@@ -18,6 +18,7 @@ from saccade_core.errors import Conflict, GalleryModelMismatch, InvalidRequest, 
 from saccade_core.ids import new_id
 from saccade_core.kind import GalleryName
 from saccade_core.records.database import Database, now
+from saccade_core.records.forgotten import refuse_removed
 from saccade_core.records.tables import FaceRow, GalleryRow, PersonRow
 
 _BLOCK = 4096
@@ -159,8 +160,9 @@ def get_face(db: Database, project: str, name: str, face_id: str) -> FaceRow:
 def add_faces(session: Session, gallery_id: str, job_id: str, faces: Sequence[NewFace]) -> None:
     """Record faces of one network within the caller's transaction, which must end with an error of this function.
 
-    Raises UnknownGallery where the gallery was deleted meanwhile, GalleryModelMismatch where its faces, or these
-    among themselves, are of another network or another number of dimensions.
+    Raises UnknownGallery where the gallery was deleted meanwhile, RemovedMeanwhile where it or one of these people was
+    since the job was accepted, GalleryModelMismatch where its faces, or these among themselves, are of another network
+    or another number of dimensions.
     """
     if not faces:
         return
@@ -176,7 +178,9 @@ def add_faces(session: Session, gallery_id: str, job_id: str, faces: Sequence[Ne
         .returning(GalleryRow)
     ).scalar_one_or_none()
     if gallery is None:
-        raise UnknownGallery("The gallery was deleted while the job ran; retry the job to make it again.")
+        raise UnknownGallery("The gallery was deleted while the job ran; only a new job can make it again.")
+    names = sorted({face.person for face in faces})
+    refuse_removed(session, gallery.project, gallery.name, names, job_id)
     for face in faces:
         if (face.model, len(face.embedding)) != (gallery.model, 4 * (gallery.dimensions or 0)):
             raise GalleryModelMismatch(
@@ -186,7 +190,7 @@ def add_faces(session: Session, gallery_id: str, job_id: str, faces: Sequence[Ne
                 received=gallery.name,
             )
     created_at = session.execute(select(now())).scalar_one()
-    people = _people(session, gallery_id, sorted({face.person for face in faces}), created_at)
+    people = _people(session, gallery_id, names, created_at)
     shared = {"gallery_id": gallery_id, "job_id": job_id, "revision": gallery.revision, "created_at": created_at}
     session.execute(insert(FaceRow), [_values(face) | shared | {"person_id": people[face.person]} for face in faces])
 

@@ -17,6 +17,7 @@ from saccade_core.errors import StorageFailed
 from saccade_core.jobs import JobState
 from saccade_core.records import removals
 from saccade_core.records.database import Database, now
+from saccade_core.records.forgotten import note_removed
 from saccade_core.records.galleries import no_face, no_gallery, no_person, picture_prefix
 from saccade_core.records.tables import FaceRow, FileRow, GalleryRow, JobReadRow, JobRow, PersonRow
 
@@ -104,6 +105,7 @@ def remove_gallery(db: Database, blobs: Blobs, project: str, gallery: str) -> Re
             if len(faces) < _AT_ONCE_FACES:
                 receipt = _receipt(session, row, None, gone)
                 session.execute(delete(GalleryRow).where(GalleryRow.id == row.id))
+                note_removed(db, session, project, row.name)
     return _without_bytes(db, blobs, receipt, sorted(set(keys)))
 
 
@@ -129,7 +131,9 @@ def _remove_of_person(
     gone = _Gone()
     keys = _remove(db, session, gallery, faces, [picture_prefix(gallery.id, face) for face in faces], gone=gone)
     left = select(FaceRow.id).where(FaceRow.person_id == PersonRow.id).exists()
-    session.execute(delete(PersonRow).where(PersonRow.gallery_id == gallery.id, PersonRow.name == person, ~left))
+    mine = (PersonRow.gallery_id == gallery.id, PersonRow.name == person)
+    if session.scalars(delete(PersonRow).where(*mine, ~left).returning(PersonRow.id)).all():
+        note_removed(db, session, gallery.project, gallery.name, person)
     if session.execute(select(FaceRow.id).where(FaceRow.gallery_id == gallery.id).limit(1)).first() is None:
         session.execute(update(GalleryRow).where(GalleryRow.id == gallery.id).values(model=None, dimensions=None))
     return _receipt(session, gallery, person, gone), keys
@@ -215,7 +219,10 @@ def _needed(session: Session, files: list[str], jobs: set[str]) -> dict[str, str
 
 def _kept_jobs(session: Session, jobs: Collection[str]) -> list[Kept]:
     there = sorted(_in(session, JobRow.id, JobRow.id, jobs))
-    why = "its record names the person; delete the job to remove it"
+    why = (
+        "it holds the person's name, the overview picture enrolled.jpg with the faces, and the photos themselves where "
+        "they were given as data: URI; delete the job to remove them (DELETE /v1/jobs/{id})"
+    )
     kept = [Kept(job, why) for job in there[:_KEPT_JOBS]]
     more = len(there) - len(kept)
     return [*kept, Kept(f"{more} more enrolment jobs", why)] if more else kept

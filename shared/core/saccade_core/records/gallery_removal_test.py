@@ -64,7 +64,10 @@ def test_a_person_goes_with_pictures_embeddings_and_uploads(db: Database, blobs:
     assert (receipt.gallery, receipt.person, receipt.revision) == ("staff", "Ann", 3)
     assert (receipt.faces, receipt.crops, receipt.photos) == (1, 1, 1)
     assert receipt.files == sorted([good, bad])  # also the photo in which no face was found
-    assert [kept.what for kept in receipt.kept] == [job]
+    [kept] = receipt.kept
+    assert kept.what == job
+    for told in ("name", "enrolled.jpg", "data: URI", "delete the job", "DELETE /v1/jobs/{id}"):
+        assert told in kept.why
     assert find_files(db, PROJECT, [good, bad]) == {}
     prefix = picture_prefix(gallery.id, other.id)
     assert _keys(blobs) == [f"{prefix}crop.jpg", f"{prefix}photo.jpg"]

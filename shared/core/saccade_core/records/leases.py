@@ -11,7 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    case,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from saccade_core.errors import LeaseLost, SaccadeError, StorageFailed, Unavailable, WorkerLost
@@ -28,6 +38,7 @@ from saccade_core.records.parts import (
     part_ended,
     queued_now,
     remove_parts,
+    unlocked,
     with_request,
 )
 from saccade_core.records.removals import must_go
@@ -58,39 +69,61 @@ def claim(db: Database, job_id: str, worker: str) -> JobRow | None:
     Claimable: queued; or running with an expired lease. Never one that was cancelled, has no attempt left, or
     whose pool is paused. The join of a split job is still the attempt that split it.
     """
-    paused = select(PoolRow.pool).where(PoolRow.pool == JobRow.pool, PoolRow.paused).exists()
     expired = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until < now())
-    joins = JobRow.parts_left == 0
+    may = or_(JobRow.state == JobState.QUEUED, expired)
+    left = or_(JobRow.attempt < JobRow.max_attempts, begins_join())
     with db.write() as session:
-        row = session.execute(
-            update(JobRow)
-            .where(
-                JobRow.id == job_id,
-                or_(JobRow.state == JobState.QUEUED, expired),
-                JobRow.cancel_requested.is_(False),
-                or_(JobRow.attempt < JobRow.max_attempts, begins_join()),
-                ~paused,
-            )
-            .values(
-                state=JobState.RUNNING,
-                attempt=JobRow.attempt + case((begins_join(), 0), else_=1),
-                token=JobRow.token + 1,
-                lease_until=now() + LEASE_S,
-                worker=worker,
-                started_at=case((joins, func.coalesce(JobRow.started_at, now())), else_=now()),
-                progress=case((joins, JobRow.progress), else_=null()),
-                publish_at=None,
-            )
-            .returning(JobRow)
-        ).scalar_one_or_none()
-        if row is None:
-            return None
-        if row.token > 1:
-            close_attempts(session, job_id, "lost")
-        session.add(
-            AttemptRow(job_id=job_id, token=row.token, attempt=row.attempt, worker=worker, started_at=claimed_at(row))
+        rows = _take(session, and_(JobRow.id == job_id, may, JobRow.cancel_requested.is_(False), left), worker)
+        return with_request(session, rows[0]) if rows else None
+
+
+def claim_more(db: Database, job_ids: Sequence[str], like: JobRow, worker: str) -> list[JobRow]:
+    """Take those of the jobs that wait for their first attempt and are of the kind, pool and queue of ``like``, in
+    the order of ``job_ids``. A part, a join and what has failed before is none of them: such a job is claimed alone.
+    """
+    fits = and_(
+        JobRow.id.in_(job_ids),
+        JobRow.state == JobState.QUEUED,
+        JobRow.token == 0,
+        JobRow.cancel_requested.is_(False),
+        JobRow.parent_id.is_(None),
+        *(column == getattr(like, column.key) for column in (JobRow.kind, JobRow.pool, JobRow.queue)),
+    )
+    with db.write() as session:
+        rows = _take(session, unlocked(fits), worker)
+    return sorted(rows, key=lambda row: job_ids.index(row.id))
+
+
+def _take(session: Session, fits: ColumnElement[bool], worker: str) -> list[JobRow]:
+    """Claim the rows that fit, unless their pool is paused."""
+    paused = select(PoolRow.pool).where(PoolRow.pool == JobRow.pool, PoolRow.paused).exists()
+    joins = JobRow.parts_left == 0
+    taken = (
+        update(JobRow)
+        .where(fits, ~paused)
+        .values(
+            state=JobState.RUNNING,
+            attempt=JobRow.attempt + case((begins_join(), 0), else_=1),
+            token=JobRow.token + 1,
+            lease_until=now() + LEASE_S,
+            worker=worker,
+            started_at=case((joins, func.coalesce(JobRow.started_at, now())), else_=now()),
+            progress=case((joins, JobRow.progress), else_=null()),
+            publish_at=None,
         )
-        return with_request(session, row)
+        .returning(JobRow)
+    )
+    rows = list(session.scalars(taken))
+    for row in rows:
+        if row.token > 1:
+            close_attempts(session, row.id, "lost")
+    started = [
+        {"job_id": r.id, "token": r.token, "attempt": r.attempt, "worker": worker, "started_at": claimed_at(r)}
+        for r in rows
+    ]
+    if started:
+        session.execute(insert(AttemptRow), started)
+    return rows
 
 
 def claimed_at(row: JobRow) -> float:

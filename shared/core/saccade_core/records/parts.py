@@ -146,7 +146,13 @@ def part_ended(session: Session, job_id: str, state: JobState, error: dict[str, 
         raise LeaseLost(f"Job {parent} does not wait for its parts any more.")
     if left == 0:
         joining = Progress(fraction=PARTS_SHARE, stage="joining").model_dump()
-        session.execute(update(JobRow).where(JobRow.id == parent).values(worker=None, progress=joining, **queued_now()))
+        due = {"worker": None, "progress": joining, "max_attempts": _most_attempts(), **queued_now()}
+        session.execute(update(JobRow).where(JobRow.id == parent).values(**due))
+
+
+def _most_attempts() -> ColumnElement[int]:
+    """One attempt is left for the join at least: hours of work on parts are not lost with one worker."""
+    return case((JobRow.max_attempts > JobRow.attempt, JobRow.max_attempts), else_=JobRow.attempt + 1)
 
 
 def end_split(session: Session, job_id: str, state: JobState, error: dict[str, Any] | None) -> None:

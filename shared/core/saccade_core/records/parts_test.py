@@ -18,10 +18,12 @@ from saccade_core.kind import Part
 from saccade_core.records import fleet, leases, parts, removals, repair, statistics
 from saccade_core.records.database import Database
 from saccade_core.records.requests import (
+    PARTS_SHOWN,
     JobFilter,
     cancel_job,
     delete_job,
     get_job,
+    list_artifacts,
     list_attempts,
     list_jobs,
     retry_job,
@@ -101,6 +103,23 @@ def test_a_part_is_run_with_what_its_job_was_asked_with(db: Database) -> None:
     assert [(part.inputs, part.params) for part in _parts(db, job_id)] == [({}, {})] * 3
 
 
+def test_a_record_comes_with_some_of_what_its_parts_made_and_lists_with_none(db: Database) -> None:
+    whole = claimed(db, accepted(db).id)
+    succeed(db, whole, _stored("parts/own.txt", "jobs/whole/1/own.txt"))
+    job_id = _split(db, 2)
+    row = claimed(db, part_id(job_id, 0))
+    names = [f"{number:03d}.txt" for number in range(PARTS_SHOWN + 5)]
+    succeed(db, row, *(_stored(name, f"{folder_of(row.id)}{row.token}/{name}") for name in names))
+    every = [f"parts/0000/{name}" for name in names]
+    assert [a.name for a in list_artifacts(db, PROJECT, job_id)] == every
+    assert _names(db, job_id) == every[:PARTS_SHOWN]
+    listed = {found.row.id: [a.name for a in found.artifacts] for found in list_jobs(db, PROJECT, JobFilter())}
+    assert listed == {job_id: [], whole.id: ["parts/own.txt"]}
+    assert _names(db, whole.id) == ["parts/own.txt"]
+    with pytest.raises(NotFound):
+        list_artifacts(db, PROJECT, part_id(job_id, 0))
+
+
 def test_who_lost_the_job_does_not_split_it(db: Database) -> None:
     old = claimed(db, accepted(db).id)
     expire_lease(db, old.id)
@@ -173,6 +192,16 @@ def test_a_join_that_dies_is_tried_again_and_keeps_the_parts(db: Database) -> No
     assert retry_job(db, PROJECT, job_id).state == JobState.QUEUED  # straight to the join
     succeed(db, claimed(db, job_id))
     assert record(db, job_id).state == JobState.SUCCEEDED
+
+
+def test_a_join_has_one_attempt_more_where_the_plan_took_the_last(db: Database) -> None:
+    job_id = _split(db, 1, max_attempts=1)
+    _finish(db, job_id, 0)
+    expire_lease(db, claimed(db, job_id).id)
+    assert [row.state for row in repair.take_back_expired(db)] == [JobState.QUEUED]
+    join = claimed(db, job_id)
+    assert (join.attempt, join.max_attempts) == (2, 2)
+    assert leases.fail(db, join, WorkerLost("died")) is JobState.FAILED
 
 
 def test_a_part_is_tried_again_like_a_job(db: Database) -> None:

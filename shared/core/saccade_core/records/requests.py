@@ -15,6 +15,7 @@ from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records.database import Database, now
 from saccade_core.records.parts import (
     FIRST_PUBLISH_S,
+    FOLDER,
     end_split,
     ended,
     is_no_part,
@@ -24,6 +25,9 @@ from saccade_core.records.parts import (
     remove_parts,
 )
 from saccade_core.records.tables import ArtifactRow, AttemptRow, FileRow, JobReadRow, JobRow
+
+#: A job has up to thousands of artefacts of its parts; so many come with its record, the list has all.
+PARTS_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,10 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobWithArtifacts:
-    """A job's record, the artefacts that belong to it and, where it was split, how far its parts are together."""
+    """A job's record, artefacts that belong to it and, where it was split, how far its parts are together.
+
+    Of its parts' artefacts, the first ``PARTS_SHOWN`` by name; none in a list of jobs.
+    """
 
     row: JobRow
     artifacts: Sequence[ArtifactRow]
@@ -101,8 +108,19 @@ def get_job(db: Database, project: str, job_id: str) -> JobWithArtifacts:
     """One job of the project, or NotFound."""
     with db.read() as session:
         row = _find(session, project, job_id)
-        artifacts = session.scalars(select(ArtifactRow).where(ArtifactRow.job_id == job_id).order_by(ArtifactRow.name))
-        return JobWithArtifacts(row, artifacts.all(), progress_of(session, _in_parts([row])).get(job_id))
+        of_job = select(ArtifactRow).where(ArtifactRow.job_id == job_id).order_by(ArtifactRow.name)
+        artifacts = list(session.scalars(of_job.where(~_of_parts([row]))))
+        if row.parts_total is not None:
+            artifacts += session.scalars(of_job.where(_of_parts([row])).limit(PARTS_SHOWN))
+        return JobWithArtifacts(row, artifacts, progress_of(session, _in_parts([row])).get(job_id))
+
+
+def list_artifacts(db: Database, project: str, job_id: str) -> Sequence[ArtifactRow]:
+    """All artefacts of one job of the project, by name; raises NotFound."""
+    with db.read() as session:
+        _find(session, project, job_id)
+        query = select(ArtifactRow).where(ArtifactRow.job_id == job_id)
+        return session.scalars(query.order_by(ArtifactRow.name)).all()
 
 
 def get_artifact(db: Database, project: str, job_id: str, name: str) -> ArtifactRow:
@@ -132,7 +150,9 @@ def list_jobs(db: Database, project: str, wanted: JobFilter) -> list[JobWithArti
     with db.read() as session:
         rows = session.scalars(query.order_by(JobRow.id.desc()).limit(wanted.limit)).all()
         found: dict[str, list[ArtifactRow]] = {row.id: [] for row in rows}
-        artifacts = select(ArtifactRow).where(ArtifactRow.job_id.in_(list(found))).order_by(ArtifactRow.name)
+        artifacts = (
+            select(ArtifactRow).where(ArtifactRow.job_id.in_(list(found)), ~_of_parts(rows)).order_by(ArtifactRow.name)
+        )
         for artifact in session.scalars(artifacts) if found else ():
             found[artifact.job_id].append(artifact)
         together = progress_of(session, _in_parts(rows))
@@ -262,6 +282,12 @@ def readers(held: str | InstrumentedAttribute[str]) -> Select[str]:
         .join(JobReadRow, reader.id == JobReadRow.job_id)
         .where(JobReadRow.read_id == held, reader.state.not_in(FINAL_STATES))
     )
+
+
+def _of_parts(rows: Sequence[JobRow]) -> ColumnElement[bool]:
+    """Whether an artefact of these jobs is one of a part."""
+    split = [row.id for row in rows if row.parts_total is not None]
+    return and_(ArtifactRow.job_id.in_(split), ArtifactRow.name.startswith(FOLDER))
 
 
 def _in_parts(rows: Sequence[JobRow]) -> list[str]:

@@ -288,3 +288,14 @@ class RemovalRow(Base):
 
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     since: Mapped[float]
+
+
+class ForgottenRow(Base):
+    """Somebody, or a whole gallery, was removed: ``sha256`` is of the names. Jobs that were accepted until then enrol
+    them no more."""
+
+    __tablename__ = "forgotten"
+
+    project: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    removed_at: Mapped[float]

@@ -207,6 +207,7 @@ def test_a_size_is_needed_only_for_shares(tmp_path: Path) -> None:
         ({"labels/a.txt": "", "data.yaml": "- names"}, "must name the classes"),
         ({"labels/a.txt": "", "data.yaml": "names: !!python/object/apply:os.getcwd []"}, "no valid YAML"),
         ({"labels/a.txt": "", "data.yaml": "names: [" * 5000}, "no valid YAML"),
+        ({"labels/a.txt": "", "data.yaml": "[" * 70_000}, "may hold at most 64 KiB"),
         ({"labels/a.txt": "", "data.yaml": f"names: [0x{'f' * 5000}]"}, "must name the classes"),
     ],
 )

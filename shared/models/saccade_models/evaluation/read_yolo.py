@@ -21,6 +21,7 @@ from saccade_models.evaluation.annotations import MAX_BOXES, MAX_CLASSES, MAX_IM
 
 _LIMITS = ArchiveLimits(files=MAX_IMAGES, bytes=64 << 30, file_bytes=4 << 30)
 _MAX_LABEL_BYTES, _MAX_NAMES_BYTES = 4 << 20, 1 << 20
+_MAX_YAML_BYTES = 64 << 10  # brackets in brackets take the parser a second, and a second more for each 64 KiB
 #: Boxes may stick out a little: labels are written with few digits, and some detectors do not clip.
 _MAX_SHARE = 10.0
 _IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -117,7 +118,7 @@ def _labels(archive: Archive, file: InputFile, highest: int) -> list[str]:
 def _named(archive: Archive, file: InputFile) -> list[str]:
     by_name = {PurePosixPath(n).name: n for n in sorted(archive.names, key=len, reverse=True)}
     if "data.yaml" in by_name:
-        return _from_yaml(archive.read(by_name["data.yaml"], _MAX_NAMES_BYTES), file)
+        return _from_yaml(archive.read(by_name["data.yaml"], _MAX_YAML_BYTES), file)
     if "classes.txt" in by_name:
         text = archive.read(by_name["classes.txt"], _MAX_NAMES_BYTES).decode("utf-8-sig", "replace")
         return _checked([line.strip() for line in text.splitlines() if line.strip()], "classes.txt", file)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from saccade_models.draw import PALETTE
 from saccade_models.evaluation.measure import RECALLS, ClassMeasure, Measure
+from saccade_models.formats.cells import cell
 
 #: Curves with a legend, and rows of the matrix, that still can be read.
 MOST_CURVES, MOST_ROWS = 16, 30
@@ -22,13 +23,18 @@ HEADER = ("label", "truths", "predictions", "ap50", "ap50_95", "ap", "precision"
 
 
 def write_csv(path: Path, classes: Sequence[ClassMeasure]) -> None:
-    """A row for each class, with ``HEADER``'s columns; what is not defined is empty."""
+    """A row for each class, with ``HEADER``'s columns; what is not defined is empty, and no label is a formula."""
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(HEADER)
         for found in classes:
-            values = (getattr(found, name) for name in HEADER)
-            rows.writerow("" if v is None else round(v, 6) if isinstance(v, float) else v for v in values)
+            rows.writerow(_shown(getattr(found, name)) for name in HEADER)
+
+
+def _shown(value: str | float | None) -> str | float:
+    if isinstance(value, str):
+        return cell(value)
+    return "" if value is None else round(value, 6)
 
 
 def draw_curves(path: Path, measured: Measure, iou: float) -> None:

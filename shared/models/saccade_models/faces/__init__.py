@@ -23,6 +23,9 @@ Box: TypeAlias = tuple[float, float, float, float]
 #: The registered weights of each engine; the Haar cascade comes with OpenCV.
 MODELS: Mapping[Engine, str] = {"yunet": "yunet", "ssd": "face_ssd", "mediapipe": "blaze_face"}
 
+#: The most faces of one picture: with a low ``min_score`` an engine gives thousands that are none.
+MAX_FOUND = 300
+
 # Several processes side by side are faster than one with many threads.
 cv2.setNumThreads(1)
 
@@ -71,7 +74,7 @@ class FaceDetector(Protocol):
     """A loaded engine."""
 
     def detect(self, picture: Pixels, settings: Settings = DEFAULTS) -> list[Face]:
-        """The faces of a picture (H, W, 3) uint8 BGR, best first."""
+        """The faces of a picture (H, W, 3) uint8 BGR, best first, ``MAX_FOUND`` at most."""
         ...
 
 
@@ -101,8 +104,8 @@ def detector(engine: Engine, context: Context) -> FaceDetector:
 def found(
     boxes: ArrayLike, scores: ArrayLike, picture: Pixels, landmarks: Sequence[Sequence[Point]] | None = None
 ) -> list[Face]:
-    """What an engine found as faces, best first; boxes are cut off at the picture's edges, and gone where nothing
-    of them is inside."""
+    """What an engine found as faces, the ``MAX_FOUND`` best, best first; boxes are cut off at the picture's edges, and
+    gone where nothing of them is inside."""
     height, width = picture.shape[:2]
     rows = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     clipped = np.clip(rows, 0, [width, height, width, height])
@@ -111,7 +114,7 @@ def found(
         Face(_box(clipped[i]), float(values[i]), tuple(landmarks[i]) if landmarks is not None else ())
         for i in np.argsort(-values, kind="stable")
     ]
-    return [face for face in faces if face.width > 0 and face.height > 0]
+    return [face for face in faces if face.width > 0 and face.height > 0][:MAX_FOUND]
 
 
 def resized(picture: Pixels, *, at_least: int, at_most: int) -> tuple[Pixels, tuple[float, float]]:

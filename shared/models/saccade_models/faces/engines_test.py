@@ -11,7 +11,7 @@ from saccade_core.assets import asset
 from saccade_core.errors import ModelMissing
 from saccade_core.testing import LocalContext
 from saccade_models.boxes import iou_matrix
-from saccade_models.faces import Engine, Face, Settings, detector, found
+from saccade_models.faces import MAX_FOUND, Engine, Face, Settings, detector, found
 from saccade_models.images import Pixels
 from saccade_models.weights import local_model
 
@@ -117,6 +117,14 @@ def test_min_score_counts(tmp_path: Path) -> None:
         assert [f.score for f in look(engine, picture, tmp_path, Settings(min_score=0.92))] == pytest.approx(
             [f.score for f in faces if f.score >= 0.92]
         )
+
+
+def test_only_the_best_of_very_many_are_faces() -> None:
+    picture = np.zeros((50, 100, 3), np.uint8)
+    scores = np.random.default_rng(5).random(2000)
+    outside = [[200, 0, 210, 9]] * 10
+    faces = found([*outside, *[[0, 0, 9, 9]] * 2000], [*[1.0] * 10, *scores], picture)
+    assert [f.score for f in faces] == sorted(scores.tolist(), reverse=True)[:MAX_FOUND]
 
 
 def test_what_lies_outside_is_dropped() -> None:

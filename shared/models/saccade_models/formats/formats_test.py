@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,11 +16,16 @@ from pycocotools.coco import COCO
 
 from saccade_core.kind import InputFile
 from saccade_models.boxes import iou_matrix, xywh_to_xyxy
+from saccade_models.evaluation.annotations import build
+from saccade_models.evaluation.measure import measure
 from saccade_models.evaluation.read_coco import read_dataset, read_json
 from saccade_models.evaluation.read_yolo import read_yolo
+from saccade_models.evaluation.report import write_csv
+from saccade_models.formats.cells import cell
 from saccade_models.formats.coco import coco_annotation, coco_image, write_coco
 from saccade_models.formats.objects_csv import HEADER, write_objects_csv
 from saccade_models.formats.yolo_txt import data_yaml, yolo_line
+from saccade_models.page_text import PageText, Word, csv_rows
 
 SIZE = (640, 427)
 BOXES = [[0.0, 0.0, 640.0, 427.0], [12.34, 56.78, 100.01, 200.02], [639.0, 426.0, 640.0, 427.0]]
@@ -93,3 +100,29 @@ def test_the_table_has_a_row_for_each_object(tmp_path: Path) -> None:
     assert rows[1] == ["0", "0.0", 'a "b", c', "3", "0.5", "1", "2", "3.5", "4", ""]
     assert rows[2][0] == "2" and rows[2][-1] == "9"
     assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    "word", ['=HYPERLINK("x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1+1"]
+)
+def test_no_cell_is_a_formula(word: str) -> None:
+    assert cell(word) == f"'{word}"
+
+
+@pytest.mark.parametrize("word", ["", "cat", "-12.50", "+49", "-1,000.5%", "a=b", "'quoted"])
+def test_other_cells_stay_as_they_are(word: str) -> None:
+    assert cell(word) == word
+
+
+def test_no_table_has_a_formula(tmp_path: Path) -> None:
+    item = {"label": "=1+1", "class_id": 3, "score": 0.5, "box": [-1, 2, 3.5, 4]}
+    write_objects_csv(tmp_path / "objects.csv", [(0, 0.0, [item])])
+    truths = build(["@SUM(A1)"], ["a"], [(0, 0, (0, 0, 1, 1), False)], None, normalised=True)
+    found = replace(truths, scores=np.array([0.5]))
+    write_csv(tmp_path / "evaluation.csv", measure(truths, found, 0.5).classes)
+    for name, words in (("objects.csv", ["'=1+1", "-1"]), ("evaluation.csv", ["'@SUM(A1)"])):
+        with (tmp_path / name).open(encoding="utf-8", newline="") as table:
+            _, row = csv.reader(table)
+        assert set(words) <= set(row)
+    page = PageText(1, 10, 10, "ocr", [Word("=1+1", 0.5, (0, 0, 9, 9), 0, 0)])
+    assert "'=1+1" in next(csv_rows(page))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from saccade_models.formats.cells import cell
+
 HEADER = ("frame", "time_s", "label", "class_id", "score", "x1", "y1", "x2", "y2", "track_id")
 
 
@@ -25,7 +27,7 @@ def write_objects_csv(path: Path, frames: Iterable[tuple[int, float, Iterable[Ma
                     [
                         index,
                         time_s,
-                        item["label"],
+                        cell(item["label"]),
                         item["class_id"],
                         item["score"],
                         *item["box"],

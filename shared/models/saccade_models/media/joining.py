@@ -40,8 +40,10 @@ def join(work: Work, done: Sequence[Scanned], facts: VideoFacts) -> Seen:
     tally = _total(work, done)
     lines, sources = context.artifact(FRAMES), [part.folder / FRAMES for part in done]
     if look.relate is None:
-        _join_lines(sources, lines)
-        if params.overlay:
+        changed = _amend(work, sources, lines, facts)
+        if params.overlay and changed:
+            _paint(work, lines)
+        elif params.overlay:
             _join_videos(done, context.artifact(OVERLAY), context)
     else:
         unrelated = context.scratch / "unrelated.jsonl"
@@ -57,6 +59,7 @@ def join(work: Work, done: Sequence[Scanned], facts: VideoFacts) -> Seen:
         items=tally.items,
         most_at_once=tally.most_at_once,
         gaps=tally.gaps,
+        gaps_left_out=tally.gaps_left_out,
     )
     return Seen("video", facts.width, facts.height, summary, [], lines, look.items)
 
@@ -70,7 +73,7 @@ def _total(work: Work, done: Sequence[Scanned]) -> Tally:
     end = max(timeline.count, timeline.declared)
     missing = range(timeline.count + -timeline.count % work.step, end, work.step)
     total.lost += len(range(timeline.count + -timeline.count % params.every_n, end, params.every_n))
-    total.gaps += gaps(timeline, [missing], TRUNCATED)
+    total.add_gaps(gaps(timeline, [missing], TRUNCATED), work.step)
     if not total.frames_seen:
         raise UnreadableInput("No frame of the video can be decoded.", field=file.field)
     wanted = total.frames_seen + total.lost
@@ -91,9 +94,23 @@ def _join_lines(sources: Sequence[Path], target: Path) -> None:
                 shutil.copyfileobj(part, out, 1 << 20)
 
 
+def _amend(work: Work, sources: Sequence[Path], target: Path, facts: VideoFacts) -> bool:
+    """All frames, amended where the kind asks for it, into ``target``; whether any is to be drawn anew."""
+    look, changed = work.look, False
+    if look.amend is None:
+        _join_lines(sources, target)
+        return False
+    with target.open("w", encoding="utf-8", newline="\n") as out:
+        for frame in (frame for source in sources for frame in read_frames(source, look.items)):
+            changed |= look.amend(frame)
+            out.write(frame_line(frame, look.items))
+            work.context.progress(frame.index, facts.frames, "joining")
+    return changed
+
+
 def _relate(work: Work, source: Path, target: Path, facts: VideoFacts, before: Tally) -> Tally:
     """The frames of ``source``, related, into ``target``; their counts, with what ``before`` says is missing."""
-    look, tally = work.look, Tally(lost=before.lost, gaps=before.gaps)
+    look, tally = work.look, Tally(lost=before.lost, gaps=before.gaps, gaps_left_out=before.gaps_left_out)
     frames = read_frames(source, look.items)
     related = frames if look.relate is None else look.relate(frames, facts)
     with target.open("w", encoding="utf-8", newline="\n") as out:

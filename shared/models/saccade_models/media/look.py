@@ -40,6 +40,9 @@ class Look:
     ``relate`` sees the items of all frames of a video in order, once, before they are drawn, and gives as many
     frames back (tracking). ``annotate`` draws what there is besides on the frame of that index, below the items
     (zones, lines); with ``relate`` it is called after it has ended.
+
+    ``amend`` is called for each frame of a video before it is joined to the others; it may change the items in place,
+    and says whether they are drawn differently now: then the overlay is drawn anew. It does not go with ``relate``.
     """
 
     items: str
@@ -48,6 +51,7 @@ class Look:
     batch: int = 1
     relate: Callable[[Iterable[FrameItems], VideoFacts], Iterable[FrameItems]] | None = None
     annotate: Callable[[Pixels, int], None] | None = None
+    amend: Callable[[FrameItems], bool] | None = None
 
     def draw_all(self, pixels: Pixels, index: int, items: Sequence[Item], colors: LabelColors) -> None:
         """Everything of one frame, in place."""

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from saccade_core.errors import Cancelled, UnreadableInput
@@ -80,6 +82,29 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     return numbered_clip(tmp_path / "clip.mp4", 40)
+
+
+def pixels_of(video: Path) -> list[NDArray[np.int16]]:
+    with av.open(str(video)) as opened:
+        return [frame.to_ndarray(format="bgr24").astype(np.int16) for frame in opened.decode(video=0)]
+
+
+class Amending(Fake):
+    """Amends the frames of these indices, and says that they are to be drawn anew."""
+
+    def __init__(self, indices: set[int]) -> None:
+        super().__init__()
+        self.indices = indices
+
+    @contextmanager
+    def look(self, _params: MediaParams, _context: Context) -> Generator[Look]:
+        with super().look(_params, _context) as look:
+            yield replace(look, amend=self.amend)
+
+    def amend(self, frame: FrameItems) -> bool:
+        if frame.index in self.indices:
+            frame.items.clear()
+        return frame.index in self.indices
 
 
 def whole(file: Path, params: MediaParams, root: Path, fake: Fake | None = None) -> tuple[FakeResult, LocalContext]:
@@ -357,6 +382,23 @@ def test_related_segments_give_what_one_go_gives(tmp_path: Path) -> None:
     assert one.video is not None and one.video.gaps
     assert (b.artifacts / "frames.jsonl").read_bytes() == (a.artifacts / "frames.jsonl").read_bytes()
     assert shown(b.artifacts / "overlay.mp4") == shown(a.artifacts / "overlay.mp4")
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_amended_frames_are_drawn_anew(tmp_path: Path) -> None:
+    video, params = numbered_clip(tmp_path / "source.mp4", 60), MediaParams(every_n=2)
+    plain, a = in_parts(video, params, tmp_path / "plain")
+    same, b = in_parts(video, params, tmp_path / "same", Amending(set()))
+    overlay = a.artifacts / "overlay.mp4"
+    assert same == plain and (b.artifacts / "overlay.mp4").read_bytes() == overlay.read_bytes()
+    assert (b.artifacts / "frames.jsonl").read_bytes() == (a.artifacts / "frames.jsonl").read_bytes()
+    _, c = in_parts(video, params, tmp_path / "amended", Amending({20, 41}))
+    lines = [json.loads(line) for line in (c.artifacts / "frames.jsonl").read_text("utf-8").splitlines()]
+    assert [line["index"] for line in lines] == list(range(0, 60, 2))
+    assert {line["index"] for line in lines if not line["numbers"]} == {0, 14, 20, 28, 42, 56}
+    drawn, before = pixels_of(c.artifacts / "overlay.mp4"), pixels_of(overlay)
+    differ = [float(np.abs(x - y).max()) > 80 for x, y in zip(drawn, before, strict=True)]
+    assert [index for index, differs in enumerate(differ) if differs] == [20, 21]
 
 
 @pytest.mark.usefixtures("short_segments")

@@ -41,7 +41,7 @@ def scan(work: Work, reader: VideoReader, segment: Segment, folder: Path) -> Tal
         batches.flush()
     tally = batches.tally
     tally.lost = len(missing.intersection(looked_at))
-    tally.gaps = gaps(reader.timeline, runs(sorted(missing), wanted.step), DAMAGED)
+    tally.add_gaps(gaps(reader.timeline, runs(sorted(missing), wanted.step), DAMAGED), wanted.step)
     return tally
 
 

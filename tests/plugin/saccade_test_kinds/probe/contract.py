@@ -54,5 +54,6 @@ KIND = Kind(
     time_limit_s=60,
     memory_mb=700,
     parts=True,
+    together=4,
     models=lambda params: params.models,
 )

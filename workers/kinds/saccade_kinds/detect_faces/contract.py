@@ -44,7 +44,7 @@ class DetectFacesFace(Result):
 
 
 class DetectFacesResult(MediaResult):
-    """All faces of a picture, best first; null for a video, whose faces are in frames.jsonl."""
+    """The faces of a picture, best first, at most 300; null for a video, whose faces are in frames.jsonl."""
 
     faces: list[DetectFacesFace] | None
 
@@ -63,4 +63,5 @@ KIND = Kind(
     artifacts=MEDIA_ARTIFACTS,
     models=_models,
     parts=True,
+    together=8,
 )

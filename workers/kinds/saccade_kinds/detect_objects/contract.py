@@ -62,7 +62,11 @@ class DetectObjectsParams(MediaParams):
     classes: list[Label] | None = Field(
         default=None, min_length=1, max_length=1000, description="Labels to look for; null: all that the model knows"
     )
-    track: bool = Field(default=False, description="Of a video: follow each object from frame to frame")
+    track: bool = Field(
+        default=False,
+        description="Of a video: follow each object from frame to frame. An object is followed from its second frame "
+        "in a row with a score above min_score + 0.1 (0.6 at most); one that never has that gets no track_id",
+    )
     zones: list[DetectObjectsZone] = Field(
         default=[],
         max_length=50,
@@ -100,7 +104,7 @@ class DetectObjectsParams(MediaParams):
 
 class DetectObjectsObject(Result):
     """One object: ``box`` [x1, y1, x2, y2] in pixels; ``class_id`` counts the model's labels from 0. ``track_id``, in
-    frames.jsonl of a tracked video, is the same for one object in all frames."""
+    frames.jsonl of a tracked video, is the same for one object in all frames; null where it was not followed."""
 
     label: str
     class_id: int
@@ -154,8 +158,9 @@ class DetectObjectsLineCounts(DetectObjectsCrossings):
 
 class DetectObjectsResult(MediaResult):
     """What was found. ``objects``, best first, is null for a video, whose objects are in frames.jsonl. ``counts``, by
-    label: of a picture the objects; of a video the tracks, or where they were not followed the most at once. A track
-    has one label, the one that was surest over all its frames."""
+    label: of a picture the objects; of a video the tracks, or without ``track`` the most at once. A track has one
+    label, the one that was surest over all its frames. What ``track`` could not follow (never surer than min_score +
+    0.1) is in frames.jsonl and not in ``counts``."""
 
     objects: list[DetectObjectsObject] | None
     counts: dict[str, int]
@@ -189,4 +194,5 @@ KIND = Kind(
     models=_models,
     parts=True,
     pools_for=_pools,
+    together=8,
 )

@@ -54,4 +54,5 @@ KIND = Kind(
         Artifact("image.*", "The edited picture: image.png, .jpg, .webp, .tiff or .bmp as params.format says"),
         Artifact("channel_*.png", "With the operation channels: one grey picture for each channel"),
     ),
+    together=8,
 )

@@ -73,6 +73,6 @@ KIND = Kind(
     artifacts=(
         Artifact("pr-curves.png", "Precision over recall of each class, at the overlap `iou`"),
         Artifact("confusion.png", "What was taken for what, with background, at the overlap `iou`"),
-        Artifact("evaluation.csv", "The figures of each class"),
+        Artifact("evaluation.csv", "The figures of each class, an apostrophe before a formula"),
     ),
 )

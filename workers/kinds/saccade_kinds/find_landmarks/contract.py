@@ -82,4 +82,5 @@ KIND = Kind(
     ),
     models=_models,
     parts=True,
+    together=8,
 )

@@ -52,4 +52,5 @@ KIND = Kind(
     params=MatchTemplateParams,
     result=MatchTemplateResult,
     artifacts=(Artifact("overlay.png", "The picture with the matches drawn in"),),
+    together=8,
 )

@@ -138,7 +138,7 @@ KIND = Kind(
     result=ReadTextResult,
     artifacts=(
         Artifact("text.txt", "The text of all pages, parted by form feeds"),
-        Artifact("words.csv", "Every word with page, paragraph, line, score and box"),
+        Artifact("words.csv", "Every word with page, paragraph, line, score and box, an apostrophe before a formula"),
         Artifact("page-*.hocr", "A page's words with their layout, as hOCR"),
         Artifact("searchable.pdf", "The pages as they were, with their text to select and search"),
         Artifact("overlay*.png", "A page with its words framed: overlay.png, of several pages overlay-1.png ..."),

@@ -1,1 +1,1 @@
-"""Kind ``match_template``: the places in a picture that look like a smaller one."""
+"""Kind ``recognize_faces``: who of a gallery's people is in a picture or a video."""

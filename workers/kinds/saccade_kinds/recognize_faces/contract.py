@@ -45,7 +45,8 @@ class RecognizeFacesCandidate(Result):
 class RecognizeFacesFace(Result):
     """One face: ``box`` [x1, y1, x2, y2] in pixels; ``person`` null: nobody of the gallery.
 
-    ``similarity`` is the best candidate's, named or not; null where the gallery is empty.
+    ``similarity`` is the best candidate's, named or not; null where there is none. In a long video, who is removed
+    from the gallery while the job runs is taken out: of candidates, and of ``person``, which is null then.
     """
 
     box: tuple[float, float, float, float]
@@ -58,7 +59,7 @@ class RecognizeFacesResult(MediaResult):
     """All faces of a picture, the surest detections first; null for a video, whose faces are in frames.jsonl.
 
     ``people``: in how many frames each known person was seen (a picture is one frame). ``threshold`` is the one used,
-    and ``notes`` say how far it can be trusted.
+    computed from the gallery as it was when the job began, and ``notes`` say how far it can be trusted.
     """
 
     faces: list[RecognizeFacesFace] | None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from saccade_core.kind import Context
+from saccade_core.kind import Context, DonePart, Inputs, Part
 from saccade_kinds.recognize_faces.contract import RecognizeFacesFace, RecognizeFacesParams, RecognizeFacesResult
 from saccade_models.draw import LabelColors, bgr
 from saccade_models.faces.calibrate import calibrate, pairs
@@ -18,7 +19,7 @@ from saccade_models.faces.embed import MODEL, THRESHOLD
 from saccade_models.faces.recognition import MeasuredFace, Recognition
 from saccade_models.faces.search import Candidate, FaceIndex
 from saccade_models.images import Pixels
-from saccade_models.media import Item, Look, MediaRunner, Seen
+from saccade_models.media import FrameItems, Item, Look, MediaRunner, Seen
 
 _STRANGER = bgr("#9aa0a6")
 
@@ -45,6 +46,28 @@ def _look(params: RecognizeFacesParams, context: Context) -> Generator[Look]:
         return [_named(recognition.faces(picture), index, limit, params) for picture in pictures]
 
     yield Look(items="faces", see=see, draw=_draw)
+
+
+@contextmanager
+def _joining(params: RecognizeFacesParams, context: Context) -> Generator[Look]:
+    """Parts saw the gallery as it was when each began: who was removed since is named no more."""
+    known = set(context.gallery().people)
+
+    def amend(frame: FrameItems) -> bool:
+        return sum(_blank(item, known) for item in frame.items) > 0
+
+    with _look(params, context) as look:
+        yield replace(look, amend=amend)
+
+
+def _blank(item: Item, known: Collection[str]) -> bool:
+    """Take people who are not ``known`` out of a face, in place; whether it was named after one."""
+    item["candidates"] = [candidate for candidate in item["candidates"] if candidate["person"] in known]
+    item["similarity"] = item["candidates"][0]["similarity"] if item["candidates"] else None
+    gone = item["person"] is not None and item["person"] not in known
+    if gone:
+        item["person"] = None
+    return gone
 
 
 def _index(context: Context) -> FaceIndex:
@@ -92,7 +115,7 @@ def _mark(item: Item, colors: LabelColors) -> FaceMark:
     person: str | None = item["person"]
     if person is None:
         return FaceMark(item["box"], "unknown", color=_STRANGER)
-    return FaceMark(item["box"], f"{person} {item['similarity']:.2f}", color=colors[person])
+    return FaceMark(item["box"], f"{person} {item['similarity']:.2f}", color=colors[person], short=person)
 
 
 def _result(params: RecognizeFacesParams, seen: Seen, context: Context) -> RecognizeFacesResult:
@@ -112,5 +135,34 @@ def _result(params: RecognizeFacesParams, seen: Seen, context: Context) -> Recog
     )
 
 
-_media = MediaRunner(_look, _result)
-run, plan, run_part, join = _media.run, _media.plan, _media.run_part, _media.join
+_media, _joined = MediaRunner(_look, _result), MediaRunner(_joining, _result)
+run = _media.run
+
+
+def plan(inputs: Inputs, params: RecognizeFacesParams, context: Context) -> Sequence[Part]:
+    """A long video's segments. They share one threshold, whatever becomes of the gallery meanwhile."""
+    parts = _media.plan(inputs, params, context)
+    limit = asdict(_limit(params, _index(context), context)) if parts else {}
+    return [replace(part, spec={**part.spec, "limit": limit}) for part in parts]
+
+
+def run_part(inputs: Inputs, params: RecognizeFacesParams, context: Context, part: Part) -> dict[str, Any]:
+    """See one segment; gives its counts."""
+    return _media.run_part(inputs, _with(params, _planned(part)), context, part)
+
+
+def join(
+    inputs: Inputs, params: RecognizeFacesParams, context: Context, parts: Sequence[DonePart]
+) -> RecognizeFacesResult:
+    """The segments put together; who was removed from the gallery meanwhile is named in none of them."""
+    limit = _planned(parts[0].part)
+    result = _joined.join(inputs, _with(params, limit), context, parts)
+    return result.model_copy(update={"notes": limit.notes})
+
+
+def _planned(part: Part) -> _Limit:
+    return _Limit(**part.spec["limit"])
+
+
+def _with(params: RecognizeFacesParams, limit: _Limit) -> RecognizeFacesParams:
+    return params.model_copy(update={"threshold": limit.threshold, "max_false_accept_rate": None})

@@ -79,6 +79,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_removals")),
     )
 
+    op.create_table(
+        "forgotten",
+        sa.Column("project", sa.String(length=255), nullable=False),
+        sa.Column("sha256", sa.String(length=255), nullable=False),
+        sa.Column("removed_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("project", "sha256", name=op.f("pk_forgotten")),
+    )
+
     with op.batch_alter_table("jobs") as batch_op:
         batch_op.add_column(sa.Column("parent_id", sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column("part", sa.Integer(), nullable=True))
@@ -98,7 +106,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("removals", "faces", "people", "galleries"):
+    for table in ("forgotten", "removals", "faces", "people", "galleries"):
         op.drop_table(table)
     with op.batch_alter_table("jobs") as batch_op:
         batch_op.drop_index(batch_op.f("ix_jobs_parent_id_part"))
