@@ -105,10 +105,15 @@ def _environments(pools: Iterable[Pool]) -> Iterable[Finding]:
 
 def _models() -> Finding:
     """Every model that a kind's own sample needs should be here; the others are for those who ask for them."""
-    here = [name for name, model in models().items() if any(local_version(version) for version in model.versions)]
-    good = all(name.split("@")[0] in here for name in needed_models(registry.kinds()))
-    found = f"{len(here)} of {len(models())} here"
-    return _finding("models", good, found, "saccade assets pull", optional=True)
+    missing = [
+        name for name, model in models().items() if not any(local_version(version) for version in model.versions)
+    ]
+    good = not any(name.split("@")[0] in missing for name in needed_models(registry.kinds()))
+    found = f"{len(models()) - len(missing)} of {len(models())} here"
+    if not missing:
+        return Finding("models", "ok", found)
+    command = f"saccade assets pull {' '.join(missing)}"
+    return Finding("models", "ok" if good else "optional", f"{found}; missing: {', '.join(missing)}", command)
 
 
 def _writable(data: Path) -> Finding:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from saccade.checks import examine
 from saccade.main import main
 from saccade.stack.config import database_url, free_port
 from saccade_core.records.database import Database
@@ -83,3 +84,14 @@ def test_the_doctor_names_what_is_missing_and_what_mends_it(cli: CliRunner, monk
     ill = cli.invoke(main, ["doctor", "--port", str(free_port())])
     assert ill.exit_code == 1
     assert "apt-get install tesseract-ocr" in " ".join(ill.output.split())
+
+
+def test_the_doctor_names_the_missing_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACCADE_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("SACCADE_ASSETS_MIRROR", str(tmp_path))
+    [finding] = [each for each in examine(tmp_path, "127.0.0.1", free_port()) if each.what == "models"]
+    assert finding.status == "optional"
+    assert "missing: " in finding.found
+    assert "yunet" in finding.found
+    assert finding.mend.startswith("saccade assets pull ")
+    assert "yunet" in finding.mend.split()

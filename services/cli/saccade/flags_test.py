@@ -40,6 +40,8 @@ class EverythingParams(Params):
     box: tuple[float, float, float, float] | None = None
     kernel: list[list[float]] = Field(default=[])
     extra: dict[str, Any] = Field(default={})
+    mesh: Literal["face_mesh", "full_body"] = "full_body"
+    meshes: list[Literal["face_mesh", "full_body"]] = Field(default=[])
     every: int | Literal["all"] = 1
     url: str = ""
 
@@ -51,13 +53,18 @@ def given(*args: str) -> Any:
     return json.loads(result.output)
 
 
+def _hyphens(text: str) -> str:
+    return text.replace("_", "-")
+
+
 def _invoke(params: type[Params], *args: str) -> Result:
     own = flags(params)
 
     def callback(**values: Any) -> None:
         click.echo(json.dumps(chosen(own, values)))
 
-    command = click.Command("c", callback=callback, params=[flag.option for flag in own])
+    settings: dict[str, Any] = {"token_normalize_func": _hyphens}
+    command = click.Command("c", callback=callback, params=[flag.option for flag in own], context_settings=settings)
     return CliRunner().invoke(command, list(args))
 
 
@@ -76,7 +83,12 @@ def test_only_what_was_given_is_sent() -> None:
         (["--engine", "slow"], {"engine": "slow"}),
         (["--title", "12"], {"title": "12"}),
         (["--languages", "eng", "--languages", "deu"], {"languages": ["eng", "deu"]}),
+        (["--languages", "eng, deu", "--languages", "fra"], {"languages": ["eng", "deu", "fra"]}),
+        (["--languages", '["a, b"]'], {"languages": ["a, b"]}),
         (["--sizes", "1", "--sizes", "2"], {"sizes": [1, 2]}),
+        (["--sizes", "1,2"], {"sizes": [1, 2]}),
+        (["--meshes", "face_mesh,full-body"], {"meshes": ["face_mesh", "full_body"]}),
+        (["--mesh", "face-mesh"], {"mesh": "face_mesh"}),
         (["--steps", '{"op": "a"}', "--steps", '[{"op": "b"}]'], {"steps": [{"op": "a"}, {"op": "b"}]}),
         (["--box", "[1, 2, 3, 4]"], {"box": [1, 2, 3, 4]}),
         (["--kernel", "[[1, 0], [0, 1]]"], {"kernel": [[1, 0], [0, 1]]}),
@@ -102,6 +114,8 @@ def test_json_from_a_file(tmp_path: Path) -> None:
         (["--count", "10"], "not in the range 1<=x<=9"),
         (["--score", "0"], "not in the range x>0"),
         (["--engine", "warp"], "'warp' is not one of 'fast', 'slow'"),
+        (["--mesh", "hand"], "'hand' is not one of 'face_mesh', 'full_body'"),
+        (["--meshes", "face_mesh,hand"], "Repeat the option for several, or part them by commas"),
         (["--steps", "{op: a}"], "is not JSON"),
         (["--extra", "@/no/such/file"], "is not JSON"),
     ],
@@ -116,6 +130,10 @@ def test_help_says_meaning_default_and_range() -> None:
     text = " ".join(_invoke(EverythingParams, "--help").output.split())
     assert "How many of them. [default: 5] [1<=x<=9]" in text
     assert "--keep-all / --no-keep-all" in text
+    assert "--mesh [face_mesh|full_body]" in text
+    assert "repeat the option for several, or part them by commas" in text
+    assert 'repeat the option for several; each like {"op": "..."}' in text
+    assert "like [1, 1, 1, 1]" in text
 
 
 @pytest.mark.parametrize("name", list(registry.kinds()))

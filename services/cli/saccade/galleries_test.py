@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from saccade.client import Client
+from saccade.commands.galleries import receipt_text
+from saccade.galleries import Kept, Receipt, Removed
 from saccade.main import main
 from saccade.problems import SaccadeApiError
 from saccade_core.ids import new_id
@@ -56,6 +59,9 @@ def test_the_life_of_a_gallery(gateway: Served) -> None:
     assert "2 people, 3 faces, revision 1" in _run("show", "staff").output
     assert "net@1" in _run().output
     assert "[bold]Ann   2" in _run("people", "staff").output
+    assert 'Did you mean "Zoë O\'Neil"?' in _run("delete", "staff", "--person", "zoë oneil", status=1).output
+    assert "Did you" not in _run("delete", "staff", "--person", "Bob", status=1).output
+    assert "Did you" not in _run("delete", "stuff", "--person", "zoë oneil", status=1).output
     told = _run("delete", "staff", "--person", "Zoë O'Neil").output
     assert "Removed Zoë O'Neil from gallery staff" in told
     assert "1 faces, 1 embeddings, 1 crops, 1 photos, 0 uploaded files" in told
@@ -64,6 +70,14 @@ def test_the_life_of_a_gallery(gateway: Served) -> None:
     receipt = json.loads(_run("delete", "staff", "--json").output)
     assert (receipt["person"], receipt["removed"]["faces"]) == (None, 2)
     assert "not_found (404)" in _run("show", "staff", status=1).output
+
+
+def test_the_receipt_names_the_command_for_jobs() -> None:
+    now = datetime.now(UTC)
+    kept = [Kept(what="job_1", why="it holds the name"), Kept(what="file_2", why="a job reads it")]
+    gone = Removed(faces=1, embeddings=1, crops=1, photos=1, files=[])
+    receipt = Receipt(gallery="g", person="a", removed=gone, kept=kept, at=now, revision=2)
+    assert "Delete these jobs with: saccade delete job_1" in receipt_text(receipt).plain.splitlines()
 
 
 def test_options_that_would_not_be_heard_are_refused(gateway: Served) -> None:

@@ -17,6 +17,7 @@ _COMMANDS = {
     "watch": "jobs",
     "cancel": "jobs",
     "retry": "jobs",
+    "delete": "jobs",
     "kinds": "jobs",
     "galleries": "galleries",
     "keys": "keys",

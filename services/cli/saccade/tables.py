@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from saccade.problems import SaccadeApiError
+from saccade.results import MOST_ROWS, cut, more, plain, result_view, short
+from saccade.watching import remedy
 from saccade_core.jobs import Job, JobProblem, JobState
 from saccade_core.kind import Kind
 
@@ -22,10 +24,7 @@ _STYLES = {
     JobState.CANCELLED: "yellow",
     JobState.RUNNING: "cyan",
 }
-_MOST_ROWS = 20
-_MOST_LINES = 30
 _MOST_LINKS = 4
-_SHORT = 60
 
 
 def state_text(state: JobState) -> Text:
@@ -93,6 +92,8 @@ def job_view(job: Job, url: str) -> RenderableType:
     facts.add_row("state", state_text(job.state))
     if not job.state.final:
         facts.add_row("progress", Text(f"{job.progress.fraction:.0%} {job.progress.stage}"))
+    if hint := remedy(job.progress.stage, job.pool):
+        facts.add_row("", Text(hint))
     facts.add_row("created", f"{_ago(job.created_at)} ago")
     if job.queue_s is not None:
         facts.add_row("waited", _seconds(job.queue_s))
@@ -100,8 +101,8 @@ def job_view(job: Job, url: str) -> RenderableType:
         facts.add_row("ran", f"{_seconds(job.run_s)}, attempt {job.attempts} of {job.max_attempts}")
     if job.provenance and job.provenance.models:
         facts.add_row("models", Text(", ".join(f"{m.name} {m.version}" for m in job.provenance.models)))
-    facts.add_row("inputs", Text(_plain(job.inputs)))
-    facts.add_row("params", Text(_plain(job.params)))
+    facts.add_row("inputs", Text(plain(job.inputs)))
+    facts.add_row("params", Text(plain(job.params)))
     parts: list[RenderableType] = [facts]
     if job.error:
         parts.append(problem_text(job.error))
@@ -111,38 +112,10 @@ def job_view(job: Job, url: str) -> RenderableType:
         parts.append(Text("artefacts", style="bold"))
         parts += [
             Text(f"  {a.name}  {size(a.bytes)}  {url}{a.url}", no_wrap=True, overflow="ignore")
-            for a in job.artifacts[:_MOST_ROWS]
+            for a in job.artifacts[:MOST_ROWS]
         ]
-        parts += _more(len(job.artifacts), _MOST_ROWS)
+        parts += more(len(job.artifacts), MOST_ROWS)
     return Group(*parts)
-
-
-def result_view(result: Mapping[str, Any]) -> RenderableType:
-    """A result: plain fields in a line each, texts as they are, lists of objects as tables."""
-    parts: list[RenderableType] = []
-    for name, value in result.items():
-        if isinstance(value, str) and "\n" in value.strip():
-            lines = value.strip().splitlines()
-            parts += [Text(f"{name}:"), Padding(Text("\n".join(lines[:_MOST_LINES])), (0, 0, 0, 2))]
-            parts += _more(len(lines), _MOST_LINES, "lines")
-        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in cast("list[Any]", value)):
-            parts += [Text(f"{name}:"), *_rows(cast("list[dict[str, Any]]", value))]
-        else:
-            parts.append(Text(f"{name}: {_pairs(value) if isinstance(value, dict) else _plain(value)}"))
-    return Group(*parts)
-
-
-def short(result: Mapping[str, Any]) -> str:
-    """A result in one line: plain values as they are, lists by their length."""
-    words: list[str] = []
-    for name, value in result.items():
-        if isinstance(value, list):
-            words.append(f"{len(cast('list[Any]', value))} {name}")
-        elif isinstance(value, dict):
-            words.append(f"{name} ({_cut(_pairs(value))})" if value else "")
-        elif value is not None and value is not False and value != "":
-            words.append(f"{name} {_cut(' '.join(_plain(value).split()))}")
-    return ", ".join(word for word in words if word)
 
 
 def problem_text(error: JobProblem) -> Text:
@@ -164,7 +137,7 @@ def api_error_text(error: SaccadeApiError) -> str:
     fields = [
         f"  {e.field}"
         + (f": {e.message}" if e.message != error.message else "")
-        + (f" (received {_cut(json.dumps(e.received))})" if e.received is not None else "")
+        + (f" (received {cut(json.dumps(e.received))})" if e.received is not None else "")
         for e in error.errors
     ]
     return "\n".join([f"{error.code} ({error.status}): {error.message}", *fields])
@@ -183,44 +156,6 @@ def size(number: int) -> str:
 def print_json(console: Console, value: Any) -> None:
     """JSON for programs: no colours, no wrapping."""
     console.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)
-
-
-def _rows(items: list[dict[str, Any]]) -> list[RenderableType]:
-    names = list(dict.fromkeys(name for item in items[:_MOST_ROWS] for name in item))
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for item in items[:_MOST_ROWS]:
-        table.add_row(*(Text(_cell(item.get(name))) for name in names))
-    return [Padding(table, (0, 0, 0, 2)), *_more(len(items), _MOST_ROWS)]
-
-
-def _more(count: int, shown: int, what: str = "") -> list[RenderableType]:
-    return [Text(f"  ... and {count - shown} more {what}".rstrip(), style="dim")] if count > shown else []
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return str(round(value, 3))
-    if isinstance(value, list) and all(isinstance(v, int | float | str) for v in cast("list[Any]", value)):
-        return ", ".join(_plain(v) for v in cast("list[Any]", value)) or "none"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list) and any(isinstance(item, dict) for item in cast("list[Any]", value)):
-        return f"{len(cast('list[Any]', value))} of them"
-    return "" if value is None else _cut(_plain(value))
-
-
-def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {_plain(value)}" for name, value in values.items() if value is not None) or "none"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
 
 
 def _ago(when: datetime) -> str:

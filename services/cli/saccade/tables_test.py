@@ -16,8 +16,6 @@ from saccade.tables import (
     job_view,
     jobs_table,
     links,
-    result_view,
-    short,
     size,
 )
 from saccade_core.jobs import ArtifactView, Job, JobLinks, JobProblem, JobState, Progress
@@ -103,23 +101,6 @@ def test_a_job_in_full() -> None:
     assert "1, 2, 3, 4  0.988" in text
     assert "overlay.png  2.5 kB  http://h/v1/jobs/job_1/artifacts/overlay.png" in text
     assert "unreadable_input (inputs.image): Not an [image]." in seen(job_view(FAILED, "http://h"))
-
-
-def test_results_of_every_shape() -> None:
-    result = {
-        "width": 4,
-        "text": "one\ntwo",
-        "rows": [{"a": n} for n in range(25)],
-        "fields": {"total": "9.99"},
-        "no": [],
-    }
-    text = seen(result_view(result))
-    assert "width: 4" in text
-    assert [line.rstrip() for line in text.splitlines()][1:4] == ["text:", "  one", "  two"]
-    assert "no: none" in text
-    assert "... and 5 more" in text
-    assert "fields: total 9.99" in text
-    assert short(result) == "width 4, text one two, 25 rows, fields (total 9.99), 0 no"
 
 
 def test_problems_name_the_fields() -> None:

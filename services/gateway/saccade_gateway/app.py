@@ -27,6 +27,7 @@ from saccade_gateway.metrics import Metrics
 from saccade_gateway.routes import artifacts, events, files, galleries, health, kinds, operations
 from saccade_gateway.routes.jobs import jobs_router
 from saccade_gateway.settings import GatewaySettings
+from saccade_gateway.staffing import Staffing
 from saccade_gateway.state import Gateway
 from saccade_gateway.waiting import Waiters
 
@@ -81,6 +82,7 @@ async def _open(settings: GatewaySettings) -> AsyncGenerator[Gateway]:
             waiters=waiters,
             authenticator=Authenticator(db),
             metrics=Metrics(db),
+            staffing=Staffing(db),
         )
     finally:
         listening.cancel()

@@ -12,6 +12,7 @@ from fastapi.sse import ServerSentEvent
 from redis.exceptions import RedisError
 
 from saccade_core.errors import NotFound, Unavailable
+from saccade_core.jobs import JobState
 from saccade_core.live import events_key
 from saccade_core.records import requests
 from saccade_core.records.requests import JobWithArtifacts
@@ -36,6 +37,7 @@ class Follower:
         self._key = events_key(job.row.id)
         self._exists = True
         self._told: tuple[str, int] | None = None
+        self._told_stage = ""
 
     async def events(self, last_seen: str | None) -> AsyncIterator[ServerSentEvent]:
         """Everything after ``last_seen``; without it the current state first, then all that the stream has."""
@@ -68,6 +70,7 @@ class Follower:
         if not self._exists:
             return []
         events = [] if self._told == (row.seen_state, row.attempt) else [self._state()]
+        events += await self._of_workers()
         return [*events, self._done(None)] if row.is_final else events
 
     def _of_entry(self, position: str, entry: dict[str, str], snapshot_at: str | None) -> ServerSentEvent | None:
@@ -78,6 +81,16 @@ class Follower:
                 return None  # told already, by the records
             self._told = state
         return ServerSentEvent(event=entry["type"], raw_data=entry["data"], id=position)
+
+    async def _of_workers(self) -> list[ServerSentEvent]:
+        """Once while a job is queued and nobody can start it: its progress, which says so."""
+        view = job_view(self._job)
+        queued = view.state is JobState.QUEUED
+        stage = (await in_thread(self._here.staffing.told, view)).progress.stage if queued else ""
+        known, self._told_stage = self._told_stage, stage
+        if not queued or stage == known:
+            return []
+        return [ServerSentEvent(event="progress", raw_data=view.progress.model_dump_json())]
 
     def _state(self) -> ServerSentEvent:
         row = self._job.row

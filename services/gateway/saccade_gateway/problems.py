@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from saccade_core.errors import RateLimited, SaccadeError, Unauthenticated
+from saccade_core.rules import message_of
 from saccade_kinds import registry
 
 MEDIA_TYPE = "application/problem+json"
@@ -152,7 +153,9 @@ def _field_of(location: Sequence[str | int]) -> str:
 def _message_of(error: Mapping[str, Any]) -> str:
     if error["type"] == "union_tag_not_found":
         return "The request names no kind of job."
-    return str(error["msg"]).removeprefix("Value error, ")
+    location: Sequence[str | int] = error["loc"]
+    kind = registry.kinds().get(str(location[1])) if len(location) > 1 and location[0] == "body" else None
+    return message_of(error, kind.params if kind else None)
 
 
 def _shown(value: Any) -> Any:

@@ -18,6 +18,7 @@ from saccade_gateway.announcing import Announcer
 from saccade_gateway.auth import Authenticator
 from saccade_gateway.metrics import Metrics
 from saccade_gateway.settings import GatewaySettings
+from saccade_gateway.staffing import Staffing
 from saccade_gateway.waiting import Waiters
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Gateway:
     waiters: Waiters
     authenticator: Authenticator
     metrics: Metrics
+    staffing: Staffing
     stopping: bool = field(default=False)
     """Set when the process was asked to end: what waits for long answers what it has."""
 

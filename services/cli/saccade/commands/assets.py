@@ -64,7 +64,7 @@ def pull(names: tuple[str, ...]) -> None:
     """Bring models (NAME or NAME@VERSION; none: all that the samples of the installed kinds need).
 
     They come from SACCADE_ASSETS_MIRROR (a folder or an http(s) address) where that is set, else from their official
-    addresses, and each file's checksum must be the registered one.
+    addresses (the mirror replaces them), and each file's checksum must be the registered one.
     """
     for name in names:
         versions(name)  # a name that is none ends it before anything is brought

@@ -18,15 +18,17 @@ from saccade_models.weights import ModelVersion, RegisteredModel, versions
 CONTENT = b"weights" * 1000
 
 
-def _version(version: str, content: bytes, *, stand_in: bool = False) -> ModelVersion:
-    file = Asset(f"models/{version}.bin", hashlib.sha256(content).hexdigest(), len(content), "MIT", None, "us")
+def _version(version: str, content: bytes, *, stand_in: bool = False, url: str | None = None) -> ModelVersion:
+    file = Asset(f"models/{version}.bin", hashlib.sha256(content).hexdigest(), len(content), "MIT", url, "us")
     return ModelVersion("net", version, "yunet", "MIT", "us", stand_in, "", {"weights": file}, {})
 
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One model with a stand-in, an empty cache and a mirror with the stand-in only."""
-    net = RegisteredModel("net", "yunet", (_version("1", b"official"), _version("1-odd", CONTENT, stand_in=True)))
+    net = RegisteredModel(
+        "net", "yunet", (_version("1", b"official", url="https://h/1"), _version("1-odd", CONTENT, stand_in=True))
+    )
     for module in ("saccade_models.weights", "saccade.commands.assets"):
         monkeypatch.setattr(f"{module}.models", lambda: {"net": net})
     monkeypatch.setenv("SACCADE_CACHE_DIR", str(tmp_path / "cache"))
@@ -54,6 +56,10 @@ def test_models_are_pulled_or_the_reason_is_told(mirror: Path) -> None:
     pulled = CliRunner().invoke(main, ["assets", "pull", "net"])
     assert pulled.exit_code == 0, pulled.output
     assert f"net@1-odd is here, a stand-in for the official file: {mirror}" in pulled.output
+    other = CliRunner().invoke(main, ["assets", "pull", "net@1"])
+    assert other.exit_code == 1
+    assert "Of its versions here are: net@1-odd." in other.output
+    assert "SACCADE_ASSETS_MIRROR is set, and replaces the official addresses" in other.output
     mirror.write_bytes(b"X" + CONTENT[1:])
     refused = CliRunner().invoke(main, ["assets", "pull", "net", "net@1"])
     assert refused.exit_code == 1

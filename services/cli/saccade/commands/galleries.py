@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 
 import click
@@ -10,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from saccade.address import connect
+from saccade.client import Client
 from saccade.commands.options import json_option, url_option
 from saccade.galleries import Receipt
+from saccade.problems import SaccadeApiError
 from saccade.tables import print_json
 
 
@@ -89,16 +92,33 @@ def delete(*, name: str, person: str | None, face: str | None, as_json: bool, ur
     if person and face:
         raise click.UsageError("Give --person or --face, not both.")
     with connect(url) as client:
-        receipt = client.galleries.delete(name, person=person, face=face)
+        try:
+            receipt = client.galleries.delete(name, person=person, face=face)
+        except SaccadeApiError as error:
+            if error.status == 404 and person and (meant := _similar(client, name, person)):
+                raise click.ClickException(f"{error.message} Did you mean {meant!r}?") from error
+            raise
     if as_json:
         print_json(_console(), receipt.model_dump(mode="json"))
     else:
-        _console().print(_receipt_text(receipt))
+        _console().print(receipt_text(receipt))
 
 
-def _receipt_text(receipt: Receipt) -> Text:
+def _similar(client: Client, gallery: str, person: str) -> str | None:
+    """The gallery's person whose name differs least, where it differs little; None also without such a gallery."""
+    try:
+        names = {each.name.casefold(): each.name for each in client.galleries.people(gallery)}
+    except SaccadeApiError:
+        return None
+    close = difflib.get_close_matches(person.casefold(), names, n=1, cutoff=0.75)
+    return names[close[0]] if close else None
+
+
+def receipt_text(receipt: Receipt) -> Text:
+    """The receipt in lines, with the command that removes the jobs that are left."""
     gone = receipt.removed
     who = receipt.person or "everybody"
+    jobs = [kept.what for kept in receipt.kept if kept.what.startswith("job_")]
     counts = f"{gone.faces} faces, {gone.embeddings} embeddings, {gone.crops} crops, {gone.photos} photos"
     lines = [
         f"Removed {who} from gallery {receipt.gallery}, now revision {receipt.revision}:",
@@ -106,6 +126,7 @@ def _receipt_text(receipt: Receipt) -> Text:
         *(f"  {file}" for file in gone.files),
         *(["Kept:"] if receipt.kept else []),
         *(f"  {kept.what}: {kept.why}" for kept in receipt.kept),
+        *([f"Delete these jobs with: saccade delete {' '.join(jobs)}"] if jobs else []),
         f"As of {receipt.at:%Y-%m-%d %H:%M:%S} UTC",
     ]
     return Text("\n".join(lines))

@@ -1,4 +1,4 @@
-"""``saccade jobs``, ``show``, ``watch``, ``cancel``, ``retry`` and ``kinds``."""
+"""``saccade jobs``, ``show``, ``watch``, ``cancel``, ``retry``, ``delete`` and ``kinds``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.console import Console
 from saccade.address import connect
 from saccade.client import Client
 from saccade.commands.options import json_option, url_option
-from saccade.tables import job_view, jobs_table, kinds_table, print_json
+from saccade.problems import SaccadeApiError, SaccadeUnreachable
+from saccade.tables import api_error_text, job_view, jobs_table, kinds_table, print_json
 from saccade.watching import follow
 from saccade_core.jobs import JobState
 
@@ -71,7 +72,7 @@ def show(job: str, as_json: bool, url: str | None) -> None:
 def watch(job: str, url: str | None) -> None:
     """Follow a job until its end; Ctrl-C leaves it running. Status 1 unless it succeeds."""
     with _client(url) as client:
-        ended = follow(client, client.job(job), Console(stderr=True, highlight=False), cancel=False)
+        ended = follow(client, client.job(job), Console(highlight=False), cancel=False)
         _console().print(job_view(ended, client.url), crop=False)
     sys.exit(0 if ended.state is JobState.SUCCEEDED else 1)
 
@@ -95,6 +96,26 @@ def retry(job: str, url: str | None) -> None:
     """Run a failed or cancelled job again."""
     with _client(url) as client:
         click.echo(f"{job} {client.retry(job).state}")
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@url_option
+def delete(jobs: tuple[str, ...], url: str | None) -> None:
+    """Delete ended jobs: their records, results and artefacts. One that has not ended is cancelled first by hand."""
+    failed = False
+    with _client(url) as client:
+        for job in jobs:
+            try:
+                client.delete(job)
+            except SaccadeUnreachable:
+                raise
+            except SaccadeApiError as error:
+                failed = True
+                click.echo(f"Error: {job}: {api_error_text(error)}", err=True)
+            else:
+                click.echo(f"{job} is deleted.")
+    sys.exit(1 if failed else 0)
 
 
 @click.command()

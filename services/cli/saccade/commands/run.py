@@ -15,11 +15,13 @@ from saccade.client import Client
 from saccade.commands.options import json_option, url_option
 from saccade.flags import Flag, chosen, flags
 from saccade.references import assign, resolve
-from saccade.tables import print_json, problem_text, result_view, size
+from saccade.results import result_view
+from saccade.tables import print_json, problem_text, size
 from saccade.watching import follow
 from saccade_core.errors import UnknownKind
 from saccade_core.jobs import Job, JobState
 from saccade_core.kind import Kind
+from saccade_core.rules import message_of
 from saccade_kinds import registry
 
 _SHOWN_FILES = 5
@@ -125,7 +127,7 @@ def _check(kind: Kind, params: dict[str, Any]) -> None:
     try:
         registry.validate_params(kind, params)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'params'}: {e['msg']}" for e in error.errors()]
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'params'}: {message_of(e, kind.params)}" for e in error.errors()]
         raise click.UsageError("\n".join(lines)) from None
 
 

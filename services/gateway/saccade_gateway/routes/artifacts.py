@@ -25,8 +25,8 @@ class ArtifactList(BaseModel):
 @router.get("")
 async def list_artifacts(id: str, here: Here, caller: Reader) -> ArtifactList:  # noqa: A002 - the contract's name
     """The job's artefacts. Before it has succeeded, there are only those of its finished parts, below ``parts/``."""
-    found = await in_thread(requests.get_job, here.db, caller.project, id)
-    return ArtifactList(items=[artifact_view(row) for row in found.artifacts])
+    found = await in_thread(requests.list_artifacts, here.db, caller.project, id)
+    return ArtifactList(items=[artifact_view(row) for row in found])
 
 
 @router.head("/{name:path}", include_in_schema=False)

@@ -121,7 +121,7 @@ class KeptItem(BaseModel):
 
 class RemovalReceipt(BaseModel):
     """What a removal removed until ``at``; ``revision`` is the gallery's after it. ``person`` is null where the whole
-    gallery went."""
+    gallery went. Copies on the workers' disks, of the gallery and of the uploads, are gone about 15 s later."""
 
     gallery: str
     person: str | None
@@ -138,7 +138,7 @@ class RemovalReceipt(BaseModel):
                     "person": "Eileen Collins",
                     "removed": {"faces": 2, "embeddings": 2, "crops": 2, "photos": 2, "files": ["file_01k8..."]},
                     "kept": [
-                        {"what": "job_01k8...", "why": "its record names the person; delete the job to remove it"}
+                        {"what": "job_01k8...", "why": "it holds the person's name ...; delete the job to remove them"}
                     ],
                     "at": "2026-11-22T22:00:00.000Z",
                     "revision": 7,

@@ -76,7 +76,7 @@ def jobs_router() -> APIRouter:
         if wait_s is not None:
             headers["Preference-Applied"] = f"wait={wait_s:g}"
         done = found.row.is_final if wait_s is not None else False
-        return _answer(found, 200 if done or not fresh else 202, headers)
+        return await _answer(here, found, 200 if done or not fresh else 202, headers)
 
     router.get("", response_model=JobPage)(list_jobs)
     router.get("/{id}", response_model=Job)(get_job)
@@ -101,7 +101,10 @@ async def list_jobs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern="^job_[0-9a-z]{26}$", description="next_cursor of a page")] = None,
 ) -> Response:
-    """Jobs of the project, newest first; a page of large results ends before ``limit``, with its next_cursor."""
+    """Jobs of the project, newest first; a page of large results ends before ``limit``, with its next_cursor.
+
+    The artefacts of a job's finished parts, ``parts/...``, are not in it.
+    """
     wanted = JobFilter(
         kind=kind,
         states=tuple(s.value for s in state),
@@ -123,8 +126,11 @@ async def get_job(
     caller: Reader,
     wait: Annotated[float, Query(ge=0, allow_inf_nan=False, description="Seconds to wait for the job's end")] = 0.0,
 ) -> Response:
-    """The job; with ``wait`` after its end or so many seconds (60 at most)."""
-    return _answer(await _wait(request, here, caller, id, min(wait, here.settings.max_wait_s)), 200)
+    """The job; with ``wait`` after its end or so many seconds (60 at most).
+
+    Of the artefacts of its finished parts, ``parts/...``, the first 100; ``GET /v1/jobs/{id}/artifacts`` has all.
+    """
+    return await _answer(here, await _wait(request, here, caller, id, min(wait, here.settings.max_wait_s)), 200)
 
 
 async def cancel_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa: A002
@@ -133,7 +139,7 @@ async def cancel_job(id: str, here: Here, caller: Submitter) -> Response:  # noq
     row = await in_thread(requests.cancel_job, here.db, caller.project, id)
     if not before.row.is_final:
         here.announcer.cancel(row)
-    return _answer(await in_thread(requests.get_job, here.db, caller.project, id), 200)
+    return await _answer(here, await in_thread(requests.get_job, here.db, caller.project, id), 200)
 
 
 async def retry_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa: A002
@@ -141,7 +147,7 @@ async def retry_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa
     row = await in_thread(requests.retry_job, here.db, caller.project, id)
     here.announcer.event(row.id, "state", {"state": row.seen_state, "attempt": row.attempt})
     here.announcer.publish(row)
-    return _answer(await in_thread(requests.get_job, here.db, caller.project, id), 202)
+    return await _answer(here, await in_thread(requests.get_job, here.db, caller.project, id), 202)
 
 
 async def delete_job(id: str, here: Here, caller: Submitter) -> None:  # noqa: A002
@@ -163,8 +169,16 @@ async def _wait(request: Request, here: Gateway, caller: Caller, job_id: str, se
     return await here.waiters.until_final(job_id, seconds, read, given_up)
 
 
-def _answer(found: JobWithArtifacts, status: int, headers: dict[str, str] | None = None) -> Response:
-    return Response(job_view(found).model_dump_json(), status, headers, "application/json")
+async def _answer(
+    here: Gateway, found: JobWithArtifacts, status: int, headers: dict[str, str] | None = None
+) -> Response:
+    job, staffing = job_view(found), here.staffing
+    job = (
+        staffing.told(job)
+        if staffing.fresh or job.state is not JobState.QUEUED
+        else await in_thread(staffing.told, job)
+    )
+    return Response(job.model_dump_json(), status, headers, "application/json")
 
 
 def _page(here: Gateway, project: str, wanted: JobFilter) -> bytes:
@@ -172,7 +186,7 @@ def _page(here: Gateway, project: str, wanted: JobFilter) -> bytes:
     items: list[bytes] = []
     cursor, size, more = wanted.before_id, 0, False
     for job in _listed(here, project, wanted):
-        item = job_view(job).model_dump_json().encode()
+        item = here.staffing.told(job_view(job)).model_dump_json().encode()
         more = len(items) == wanted.limit or (size + len(item) > _PAGE_BYTES and bool(items))
         if more:
             break
