@@ -129,7 +129,7 @@ def _through(url: str, files: Sequence[str], *, files_too: bool, waiting: bool =
             http.post("/v1/queues/cpu/resume").raise_for_status()
         still = {"label": f"run={run}", "limit": "1", "state": ["queued", "running", "waiting"]}
         while http.get("/v1/jobs", params=still).json()["items"]:
-            time.sleep(0.1)
+            time.sleep(0.25)
         took = time.perf_counter() - began
         ended = http.get("/v1/jobs", params={"label": f"run={run}", "limit": "1000"}).json()["items"]
     assert len(ended) == len(files) and {job["state"] for job in ended} == {JobState.SUCCEEDED}
