@@ -29,8 +29,8 @@ def measured(
 def test_the_sample_gives_figures_curves_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result, context = measured(tmp_path, SAMPLE / "truth.zip", SAMPLE / "predictions.zip")
     assert capsys.readouterr() == ("", "")  # pycocotools prints as it goes
-    assert (result.images, result.truths, result.predictions, result.notes) == (4, 83, 202, [])
-    assert [(c.label, c.truths) for c in result.classes] == [("RBC", 72), ("WBC", 4), ("Platelets", 7)]
+    assert (result.images, result.truths, result.predictions, result.notes) == (4, 48, 59, [])
+    assert [(c.label, c.truths) for c in result.classes] == [("circle", 23), ("square", 7), ("triangle", 18)]
     assert result.map == result.map50 == pytest.approx(np.mean([c.ap50 or 0 for c in result.classes]))
     assert 0.8 < result.map50 < 1 and 0.3 < result.map50_95 < result.map50
     with (context.artifacts / "evaluation.csv").open(encoding="utf-8") as file:
