@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from saccade_core.jobs import JobState
-from saccade_core.records import requests
+from saccade_core.records import lookups
 from saccade_core.records.database import Database
 from saccade_kinds import registry
 from servers.stack import Stack
@@ -32,11 +32,11 @@ def test_the_walk(stack: Stack) -> None:
         job_id = accepted.json()["id"]
 
         with_record = Database(f"sqlite:///{stack.data_dir}/saccade.db")
-        assert requests.get_job(with_record, "default", job_id).row.kind == "edit_image"
+        assert lookups.get_job(with_record, "default", job_id).row.kind == "edit_image"
 
         ended = http.get(f"/v1/jobs/{job_id}", params={"wait": 60}).json()
         assert ended["state"] == JobState.SUCCEEDED
-        [attempt] = requests.list_attempts(with_record, job_id)
+        [attempt] = lookups.list_attempts(with_record, job_id)
         assert (attempt.attempt, attempt.outcome) == (1, "succeeded")
         with_record.close()
 

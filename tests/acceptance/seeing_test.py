@@ -5,7 +5,6 @@ The truths were looked at or marked by hand; see the list of assets.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from saccade_core.assets import asset
 from saccade_models.boxes import iou_matrix
 from servers.asking import artifact_bytes, finished, result_of
+from servers.detecting import bus
 from servers.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -43,13 +43,6 @@ HANDS = [
 ]
 
 
-def _bus() -> Path:
-    """The sample photo inside the ultralytics package, found without importing it."""
-    spec = importlib.util.find_spec("ultralytics")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "assets" / "bus.jpg"
-
-
 def _objects(stack: Stack, picture: str | Path, **params: Any) -> Counter[str]:
     result = result_of(finished(stack, "detect_objects", {"media": picture}, **params))
     found = Counter(item["label"] for item in result["objects"])
@@ -61,7 +54,7 @@ def _objects(stack: Stack, picture: str | Path, **params: Any) -> Counter[str]:
 
 
 def test_four_persons_and_a_bus(stack: Stack) -> None:
-    assert _objects(stack, _bus()) == {"person": 4, "bus": 1}
+    assert _objects(stack, bus()) == {"person": 4, "bus": 1}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +191,7 @@ def test_two_photos_of_one_person_and_of_two(stack: Stack) -> None:
 
 
 def test_coco_and_yolo_files_say_what_the_result_says(stack: Stack, tmp_path: Path) -> None:
-    job = finished(stack, "detect_objects", {"media": _bus()})
+    job = finished(stack, "detect_objects", {"media": bus()})
     result = result_of(job)
     coco = json.loads(artifact_bytes(stack, job, "coco.json", tmp_path))
     names = {c["id"]: c["name"] for c in coco["categories"]}

@@ -68,6 +68,7 @@ def test_a_killed_worker_changes_nothing(start_stack: StartStack, stack: Stack, 
     kept = partial()
     first = artifact_bytes(mine, job, kept[0], tmp_path / "partial")  # readable while the job runs
     assert first.splitlines()
+    assert mine.client.job(job.id).state is JobState.RUNNING
     mine.kill("cpu-1")
     ended = mine.client.wait(job.id, timeout_s=300)
     assert ended.state is JobState.SUCCEEDED, ended.error

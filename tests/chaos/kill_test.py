@@ -22,7 +22,7 @@ from chaos.mischief import Mischief, runners_of
 from chaos.verdict import Verdict, judge
 from saccade_core.jobs import JobState
 from saccade_core.records.database import Database
-from saccade_core.records.requests import list_attempts
+from saccade_core.records.lookups import list_attempts
 from saccade_core.records.tables import AttemptRow
 from servers.probe import python_path
 from servers.stack import Stack, eventually

@@ -11,7 +11,7 @@ from chaos.load import Wanted, effects_of
 from saccade.client import Client
 from saccade_core.jobs import Job, JobState
 from saccade_core.records.database import Database
-from saccade_core.records.requests import list_attempts
+from saccade_core.records.lookups import list_attempts
 
 
 @dataclass

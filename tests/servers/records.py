@@ -13,7 +13,8 @@ from saccade_core.ids import new_id
 from saccade_core.records import leases
 from saccade_core.records.database import Database, now
 from saccade_core.records.files import add_file
-from saccade_core.records.requests import NewJob, accept, get_job
+from saccade_core.records.lookups import get_job
+from saccade_core.records.requests import NewJob, accept
 from saccade_core.records.tables import FileRow, JobRow
 
 PROJECT = "tests"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from saccade_core.jobs import JobState
-from saccade_core.records.requests import JobWithArtifacts, get_job
+from saccade_core.records.lookups import JobWithArtifacts, get_job
 from saccade_worker.execute import execute
 from saccade_worker.host import Host
 from servers.records import PROJECT, accepted

@@ -67,7 +67,7 @@ def test_wrong_uses_of_up_are_named(cli: CliRunner) -> None:
 
 def test_strangers_are_not_served_without_a_key(cli: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACCADE_POOL_PYTHON_CPU", "/python")
-    result = cli.invoke(main, ["up", "--host", "0.0.0.0", "--port", str(free_port()), "--workers", "cpu=1"])  # noqa: S104
+    result = cli.invoke(main, ["up", "--host", "0.0.0.0", "--port", str(free_port()), "--workers", "cpu=1"])  # noqa: S104 - refused
     assert result.exit_code == 1
     assert "saccade keys create" in result.output
 

@@ -6,57 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel
-
-from saccade_core.jobs import Time
-
-
-class Gallery(BaseModel):
-    """A gallery and how much is in it; ``model`` is the network that measured its faces."""
-
-    name: str
-    people: int
-    faces: int
-    model: str | None
-    dimensions: int | None
-    revision: int
-    created_at: Time
-
-
-class Person(BaseModel):
-    """A person of a gallery and how many faces are known."""
-
-    name: str
-    faces: int
-    created_at: Time
-
-
-class Removed(BaseModel):
-    """How much a removal removed; ``files`` are ids of uploads."""
-
-    faces: int
-    embeddings: int
-    crops: int
-    photos: int
-    files: list[str]
-
-
-class Kept(BaseModel):
-    """What a removal left, and why."""
-
-    what: str
-    why: str
-
-
-class Receipt(BaseModel):
-    """What a removal removed until ``at``."""
-
-    gallery: str
-    person: str | None
-    removed: Removed
-    kept: list[Kept]
-    at: Time
-    revision: int
+from saccade_core.galleries import Gallery, PersonItem, RemovalReceipt
 
 
 class Galleries:
@@ -78,22 +28,22 @@ class Galleries:
         """One gallery."""
         return Gallery.model_validate(self._send("GET", _path(name)))
 
-    def people(self, name: str) -> list[Person]:
+    def people(self, name: str) -> list[PersonItem]:
         """All people of a gallery by name."""
-        return [Person.model_validate(item) for item in self._all(f"{_path(name)}/people")]
+        return [PersonItem.model_validate(item) for item in self._all(f"{_path(name)}/people")]
 
     def faces(self, name: str, person: str) -> list[dict[str, Any]]:
         """A person's newest faces, with their quality and the addresses of their pictures."""
         return self._send("GET", f"{_path(name)}/people/{quote(person, safe='')}")["faces"]
 
-    def delete(self, name: str, *, person: str | None = None, face: str | None = None) -> Receipt:
+    def delete(self, name: str, *, person: str | None = None, face: str | None = None) -> RemovalReceipt:
         """Remove a gallery, or only a person or a face of it, with pictures, embeddings and uploads."""
         path = _path(name)
         if face is not None:
             path += f"/faces/{quote(face, safe='')}"
         elif person is not None:
             path += f"/people/{quote(person, safe='')}"
-        return Receipt.model_validate(self._send("DELETE", path))
+        return RemovalReceipt.model_validate(self._send("DELETE", path))
 
     def _all(self, path: str) -> list[Any]:
         found: list[Any] = []

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from saccade.client import Client
 from saccade.commands.galleries import receipt_text
-from saccade.galleries import Kept, Receipt, Removed
 from saccade.main import main
 from saccade.problems import SaccadeApiError
+from saccade_core.galleries import KeptItem, RemovalReceipt, Removed
 from saccade_core.ids import new_id
 from saccade_core.records import galleries
 from saccade_core.records.database import Database
@@ -74,9 +74,9 @@ def test_the_life_of_a_gallery(gateway: Served) -> None:
 
 def test_the_receipt_names_the_command_for_jobs() -> None:
     now = datetime.now(UTC)
-    kept = [Kept(what="job_1", why="it holds the name"), Kept(what="file_2", why="a job reads it")]
+    kept = [KeptItem(what="job_1", why="it holds the name"), KeptItem(what="file_2", why="a job reads it")]
     gone = Removed(faces=1, embeddings=1, crops=1, photos=1, files=[])
-    receipt = Receipt(gallery="g", person="a", removed=gone, kept=kept, at=now, revision=2)
+    receipt = RemovalReceipt(gallery="g", person="a", removed=gone, kept=kept, at=now, revision=2)
     assert "Delete these jobs with: saccade delete job_1" in receipt_text(receipt).plain.splitlines()
 
 

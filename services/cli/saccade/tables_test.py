@@ -59,9 +59,9 @@ def _artifact(name: str) -> ArtifactView:
 
 def seen(what: RenderableType) -> str:
     """The text on an 100 columns wide terminal."""
-    console = Console(file=io.StringIO(), width=100)
-    console.print(what)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    printed = io.StringIO()
+    Console(file=printed, width=100).print(what)
+    return printed.getvalue()
 
 
 FAILED = a_job(

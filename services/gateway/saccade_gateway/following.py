@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from saccade_core.errors import NotFound, Unavailable
 from saccade_core.jobs import JobState
 from saccade_core.live import events_key
-from saccade_core.records import requests
-from saccade_core.records.requests import JobWithArtifacts
+from saccade_core.records import lookups
+from saccade_core.records.lookups import JobWithArtifacts
 from saccade_gateway.state import Gateway, in_thread
 from saccade_gateway.views import job_view
 
@@ -103,7 +103,7 @@ class Follower:
     async def _look(self) -> None:
         """Read the job's record again. A database that is away changes nothing."""
         try:
-            self._job = await in_thread(requests.get_job, self._here.db, self._project, self._job.row.id)
+            self._job = await in_thread(lookups.get_job, self._here.db, self._project, self._job.row.id)
         except NotFound:
             self._exists = False
         except Unavailable as error:

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from saccade_core.records import leases, requests
+from saccade_core.records import leases, lookups
 from saccade_core.records.database import Database
-from saccade_core.records.requests import JobFilter, JobWithArtifacts
+from saccade_core.records.lookups import JobFilter, JobWithArtifacts
 from saccade_gateway import submit
 from saccade_gateway.json_check import check_json
 from saccade_gateway.problems import field_problem
@@ -42,7 +42,10 @@ def statements(gateway: Served) -> Generator[list[str]]:
 
 
 def test_an_object_of_too_many_names_is_not_validated(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit, "validated", lambda _body: pytest.fail("validated"))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    def never(_body: object) -> None:
+        pytest.fail("validated")
+
+    monkeypatch.setattr(submit, "validated", never)
     answer = api.post("/v1/jobs", json=image_request(labels={f" {i}": "" for i in range(300_000)}))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
     assert answer.json()["errors"] == [
@@ -129,8 +132,8 @@ def test_pages_of_large_results_end_early(gateway: Served, api: httpx.Client, mo
         portions.append(wanted.limit)
         return list_jobs(db, project, wanted)
 
-    list_jobs = requests.list_jobs
-    monkeypatch.setattr(requests, "list_jobs", noting)
+    list_jobs = lookups.list_jobs
+    monkeypatch.setattr(lookups, "list_jobs", noting)
     pages: list[list[str]] = []
     cursor: str | None = None
     while not pages or cursor:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from saccade_core.errors import UnknownReference, UnsupportedMediaType
 from saccade_core.jobs import queue_name
 from saccade_core.kind import Kind, Pool
-from saccade_core.records import files, fleet, requests
+from saccade_core.records import files, fleet, lookups, requests
 from saccade_core.records.database import Database
 from saccade_core.records.tables import JobRow
 from saccade_gateway.job_requests import JobRequest, validated
@@ -98,7 +98,7 @@ def _media_types(db: Database, project: str, references: Iterable[Reference]) ->
     file_ids = sorted({reference.file_id for reference in references if reference.form == "file"})
     of_jobs = sorted({(reference.job_id, reference.name) for reference in references if reference.form == "artifact"})
     found = files.find_files(db, project, file_ids) if file_ids else {}
-    artifacts = requests.find_artifacts(db, project, of_jobs) if of_jobs else {}
+    artifacts = lookups.find_artifacts(db, project, of_jobs) if of_jobs else {}
     for reference in references:
         if reference.form == "file":
             row = found.get(reference.file_id)

@@ -19,7 +19,7 @@ from saccade_core.jobs import (
     Time,
     utc,
 )
-from saccade_core.records.requests import JobWithArtifacts
+from saccade_core.records.lookups import JobWithArtifacts
 from saccade_core.records.tables import ArtifactRow, FileRow, JobRow
 
 #: Longer ``data:`` inputs are shown by their beginning: a list of 1,000 jobs must not weigh a gigabyte.

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from saccade_core.live import DONE_CHANNEL
-from saccade_core.records.requests import JobWithArtifacts
+from saccade_core.records.lookups import JobWithArtifacts
 
 log = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from saccade_core.records import leases, repair
 from saccade_core.records.database import Database, now
 from saccade_core.records.fleet import set_paused
 from saccade_core.records.galleries import create_gallery
+from saccade_core.records.lookups import get_job
 from saccade_core.records.removals import due, must_go
 from saccade_core.records.repair import release_lock, take_lock
-from saccade_core.records.requests import get_job
 from saccade_core.records.tables import FaceRow, LockRow, PersonRow
 from saccade_keeper.keeper import Keeper
 from saccade_keeper.settings import KeeperSettings

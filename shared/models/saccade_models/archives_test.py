@@ -125,7 +125,8 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
                 setattr(copy, slot, getattr(first, slot))
             zipped.filelist.append(copy)
             zipped.NameToInfo[copy.filename] = copy
-        zipped._didModify = True  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage]
+        # There is no public way to write a directory whose entries share one file's bytes.
+        zipped._didModify = True  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage] - see above
     refused(kernel, InputTooLarge, "200 times")
 
 

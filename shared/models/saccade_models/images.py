@@ -132,7 +132,7 @@ def encode_image(pixels: Pixels, format: ImageFormat, quality: int = 90) -> byte
     return data.tobytes()
 
 
-def write_image(path: Path, pixels: Pixels, format: ImageFormat = "png", quality: int = 90) -> None:  # noqa: A002
+def write_image(path: Path, pixels: Pixels, format: ImageFormat = "png", quality: int = 90) -> None:  # noqa: A002 - the field's word
     """Write ``encode_image``'s bytes to ``path``."""
     path.write_bytes(encode_image(pixels, format, quality))
 

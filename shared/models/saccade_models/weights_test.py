@@ -21,6 +21,7 @@ from saccade_core.assets import Asset, asset
 from saccade_core.errors import EngineFailed, InvalidParams, ModelMissing
 from saccade_models import derived, weights
 from saccade_models.weights import ModelVersion, local_model, models, pull
+from servers.detecting import bus
 
 PLAIN, ODD = b"the official weights" * 500, b"what stands in for them" * 500
 
@@ -221,7 +222,6 @@ def test_yolo_is_exported_once_and_its_onnx_sees_the_bus(tmp_path: Path, monkeyp
 def _seen_on_the_bus(onnx: Path) -> Counter[str]:
     """Labels of what the network finds in the picture that comes with ultralytics, overlaps suppressed by OpenCV."""
     import ast
-    from importlib.metadata import distribution
 
     import cv2
     import numpy as np
@@ -229,7 +229,7 @@ def _seen_on_the_bus(onnx: Path) -> Counter[str]:
 
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     names = ast.literal_eval(session.get_modelmeta().custom_metadata_map["names"])
-    picture = cv2.imread(str(distribution("ultralytics").locate_file("ultralytics/assets/bus.jpg")))
+    picture = cv2.imread(str(bus()))
     assert picture is not None
     pixels = cv2.resize(picture, (480, 640))  # it is 810x1080: the network takes what is not square
     tensor = cv2.dnn.blobFromImage(pixels, 1 / 255, swapRB=True)

@@ -14,6 +14,7 @@ from celery import Celery, signals
 
 from saccade_core.kind import Pool
 from saccade_core.queue import TASK, celery_app
+from saccade_worker.device import device_of
 from saccade_worker.execute import execute
 from saccade_worker.host import Host
 from saccade_worker.settings import WorkerSettings
@@ -28,7 +29,7 @@ def run_worker(settings: WorkerSettings, pool: Pool, *, train: bool, name: str) 
     """Consume until SIGTERM or SIGINT: then the running job ends or is handed back, and the process stops."""
     queues = queues_of(pool, train=train)
     worker_id = f"{name}@{socket.gethostname()}:{os.getpid()}"
-    host = Host(settings, pool=pool, queues=queues, worker_id=worker_id)
+    host = Host(settings, pool=pool, queues=queues, worker_id=worker_id, device=device_of(pool))
     app = _app_for(host)
     host.start()
     try:

@@ -24,7 +24,8 @@ from saccade_core.queue import connect
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database
 from saccade_core.records.fleet import list_workers
-from saccade_core.records.requests import cancel_job, get_job, list_attempts
+from saccade_core.records.lookups import get_job, list_attempts
+from saccade_core.records.requests import cancel_job
 from saccade_worker.execute import execute
 from saccade_worker.host import Host
 from servers.records import PROJECT, accepted, alter, claimed, expire_lease, record, succeed

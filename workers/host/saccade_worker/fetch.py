@@ -27,7 +27,7 @@ from saccade_core.kind import InputFile, Kind
 from saccade_core.media_types import media_type_of
 from saccade_core.records.database import Database
 from saccade_core.records.files import get_file
-from saccade_core.records.requests import get_artifact
+from saccade_core.records.lookups import get_artifact
 from saccade_core.records.tables import FileRow, JobRow
 from saccade_core.s3 import s3_store
 from saccade_worker.fetch_url import fetch_url

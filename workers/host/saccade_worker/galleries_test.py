@@ -14,7 +14,7 @@ import pytest
 
 from saccade_core.jobs import JobState
 from saccade_core.records import galleries, gallery_removal
-from saccade_core.records.requests import JobWithArtifacts, get_job
+from saccade_core.records.lookups import JobWithArtifacts, get_job
 from saccade_core.records.tables import JobRow
 from saccade_worker.execute import execute
 from saccade_worker.host import Host

@@ -34,10 +34,12 @@ _SHARERS_FOR_S = 5.0
 class Host:
     """Connections, the child process and the worker's own record."""
 
-    def __init__(self, settings: WorkerSettings, *, pool: str, queues: str, worker_id: str) -> None:
+    def __init__(
+        self, settings: WorkerSettings, *, pool: str, queues: str, worker_id: str, device: str = "cpu"
+    ) -> None:
         self.settings = settings
         self.worker_id = worker_id
-        self.device = "cpu"
+        self.device = device
         self.db = Database(settings.database_url)
         self.blobs: Blobs = open_blobs(settings)
         self.queue = Queue(settings.redis_url)

@@ -25,7 +25,8 @@ from saccade_core.live import events_key
 from saccade_core.queue import connect
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database
-from saccade_core.records.requests import JobWithArtifacts, cancel_job, get_job, list_attempts, retry_job
+from saccade_core.records.lookups import JobWithArtifacts, get_job, list_attempts
+from saccade_core.records.requests import cancel_job, retry_job
 from saccade_core.records.tables import JobRow
 from saccade_worker.execute import execute
 from saccade_worker.host import Host

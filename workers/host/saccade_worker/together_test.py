@@ -16,7 +16,8 @@ from saccade_core.errors import Unavailable
 from saccade_core.jobs import JobState
 from saccade_core.records import leases
 from saccade_core.records.database import Database
-from saccade_core.records.requests import cancel_job, list_attempts
+from saccade_core.records.lookups import list_attempts
+from saccade_core.records.requests import cancel_job
 from saccade_core.records.successes import Success, succeed_all
 from saccade_core.records.tables import JobRow
 from saccade_worker.execute import execute

@@ -17,7 +17,7 @@ from saccade_core.jobs import JobState
 from saccade_core.queue import Queue
 from saccade_core.records.database import Database
 from saccade_core.records.fleet import list_workers
-from saccade_core.records.requests import list_attempts
+from saccade_core.records.lookups import list_attempts
 from saccade_core.records.tables import JobRow
 from saccade_worker.settings import WorkerSettings
 from servers.probe import python_path

@@ -13,9 +13,9 @@ from rich.text import Text
 from saccade.address import connect
 from saccade.client import Client
 from saccade.commands.options import json_option, url_option
-from saccade.galleries import Receipt
 from saccade.problems import SaccadeApiError
 from saccade.tables import print_json
+from saccade_core.galleries import RemovalReceipt
 
 
 @click.group(invoke_without_command=True)
@@ -114,7 +114,7 @@ def _similar(client: Client, gallery: str, person: str) -> str | None:
     return names[close[0]] if close else None
 
 
-def receipt_text(receipt: Receipt) -> Text:
+def receipt_text(receipt: RemovalReceipt) -> Text:
     """The receipt in lines, with the command that removes the jobs that are left."""
     gone = receipt.removed
     who = receipt.person or "everybody"

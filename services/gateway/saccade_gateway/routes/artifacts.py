@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from saccade_core.jobs import ArtifactView
-from saccade_core.records import requests
+from saccade_core.records import lookups
 from saccade_gateway.access import SECURITY, Reader
 from saccade_gateway.downloads import Content, send
 from saccade_gateway.state import Here, in_thread
@@ -25,14 +25,14 @@ class ArtifactList(BaseModel):
 @router.get("")
 async def list_artifacts(id: str, here: Here, caller: Reader) -> ArtifactList:  # noqa: A002 - the contract's name
     """The job's artefacts. Before it has succeeded, there are only those of its finished parts, below ``parts/``."""
-    found = await in_thread(requests.list_artifacts, here.db, caller.project, id)
+    found = await in_thread(lookups.list_artifacts, here.db, caller.project, id)
     return ArtifactList(items=[artifact_view(row) for row in found])
 
 
 @router.head("/{name:path}", include_in_schema=False)
 @router.get("/{name:path}", response_class=Response)
-async def get_artifact(id: str, name: str, request: Request, here: Here, caller: Reader) -> Response:  # noqa: A002
+async def get_artifact(id: str, name: str, request: Request, here: Here, caller: Reader) -> Response:  # noqa: A002 - the contract's name
     """The artefact's bytes; Range is supported. Answers 307 where the object store serves them itself."""
-    row = await in_thread(requests.get_artifact, here.db, caller.project, id, name)
+    row = await in_thread(lookups.get_artifact, here.db, caller.project, id, name)
     shown_name = row.name.rpartition("/")[2]
     return await send(request, here, Content(row.key, shown_name, row.media_type, row.bytes, row.sha256))

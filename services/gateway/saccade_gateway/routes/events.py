@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from saccade_core.errors import InvalidRequest
-from saccade_core.records import requests
-from saccade_core.records.requests import JobWithArtifacts
+from saccade_core.records import lookups
+from saccade_core.records.lookups import JobWithArtifacts
 from saccade_gateway.access import SECURITY, Reader
 from saccade_gateway.following import Follower
 from saccade_gateway.state import Here, in_thread
@@ -32,7 +32,7 @@ async def _last_seen(
 
 
 async def _job(id: str, here: Here, caller: Reader) -> JobWithArtifacts:  # noqa: A002 - the contract's name
-    return await in_thread(requests.get_job, here.db, caller.project, id)
+    return await in_thread(lookups.get_job, here.db, caller.project, id)
 
 
 @router.get("", response_class=EventSourceResponse)

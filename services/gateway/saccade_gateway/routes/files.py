@@ -66,14 +66,14 @@ async def get_file(id: str, here: Here, caller: Reader) -> File:  # noqa: A002 -
 
 @router.head("/{id}/content", include_in_schema=False)
 @router.get("/{id}/content", response_class=Response)
-async def get_file_content(id: str, request: Request, here: Here, caller: Reader) -> Response:  # noqa: A002
+async def get_file_content(id: str, request: Request, here: Here, caller: Reader) -> Response:  # noqa: A002 - the contract's name
     """The file's bytes; Range is supported. Answers 307 where the object store serves them itself."""
     row = await in_thread(files.get_file, here.db, caller.project, id)
     return await send(request, here, Content(row.key, row.name, row.media_type, row.bytes, row.sha256))
 
 
 @router.delete("/{id}", status_code=204)
-async def delete_file(id: str, here: Here, caller: Submitter) -> None:  # noqa: A002
+async def delete_file(id: str, here: Here, caller: Submitter) -> None:  # noqa: A002 - the contract's name
     """Delete a file; 409 while an unfinished job reads it."""
     row = await in_thread(files.remove_file, here.db, caller.project, id)
     await in_thread(here.remove_bytes, lambda: here.blobs.delete([row.key]))

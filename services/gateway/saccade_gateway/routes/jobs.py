@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from saccade_core.errors import InvalidRequest, UnsupportedMediaType
 from saccade_core.jobs import Job, JobState
-from saccade_core.records import requests
-from saccade_core.records.requests import JobFilter, JobWithArtifacts
+from saccade_core.records import lookups, requests
+from saccade_core.records.lookups import JobFilter, JobWithArtifacts
 from saccade_gateway.access import SECURITY, Reader, Submitter
 from saccade_gateway.auth import Caller
 from saccade_gateway.job_requests import AnyRequest, examples
@@ -93,7 +93,7 @@ async def list_jobs(
     caller: Reader,
     kind: str | None = None,
     state: Annotated[list[JobState], Query()] = [],  # noqa: B006 - FastAPI copies it
-    label: Annotated[list[str], Query(description="name or name=value; repeat to ask for several")] = [],  # noqa: B006
+    label: Annotated[list[str], Query(description="name or name=value; repeat to ask for several")] = [],  # noqa: B006 - as above
     created_after: AwareDatetime | None = None,
     created_before: AwareDatetime | None = None,
     batch: str | None = None,
@@ -133,24 +133,24 @@ async def get_job(
     return await _answer(here, await _wait(request, here, caller, id, min(wait, here.settings.max_wait_s)), 200)
 
 
-async def cancel_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa: A002
+async def cancel_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa: A002 - the contract's name
     """End the job: at once where it has not started, within 2 s where it runs; an ended one stays as it is."""
-    before = await in_thread(requests.get_job, here.db, caller.project, id)
+    before = await in_thread(lookups.get_job, here.db, caller.project, id)
     row = await in_thread(requests.cancel_job, here.db, caller.project, id)
     if not before.row.is_final:
         here.announcer.cancel(row)
-    return await _answer(here, await in_thread(requests.get_job, here.db, caller.project, id), 200)
+    return await _answer(here, await in_thread(lookups.get_job, here.db, caller.project, id), 200)
 
 
-async def retry_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa: A002
+async def retry_job(id: str, here: Here, caller: Submitter) -> Response:  # noqa: A002 - the contract's name
     """Queue a failed or cancelled job again, keeping the parts of it that are done; 409 for others."""
     row = await in_thread(requests.retry_job, here.db, caller.project, id)
     here.announcer.event(row.id, "state", {"state": row.seen_state, "attempt": row.attempt})
     here.announcer.publish(row)
-    return await _answer(here, await in_thread(requests.get_job, here.db, caller.project, id), 202)
+    return await _answer(here, await in_thread(lookups.get_job, here.db, caller.project, id), 202)
 
 
-async def delete_job(id: str, here: Here, caller: Submitter) -> None:  # noqa: A002
+async def delete_job(id: str, here: Here, caller: Submitter) -> None:  # noqa: A002 - the contract's name
     """Remove an ended job and its artefacts; 409 while it has not ended."""
     await in_thread(requests.delete_job, here.db, caller.project, id)
     here.announcer.forget(id)
@@ -159,7 +159,7 @@ async def delete_job(id: str, here: Here, caller: Submitter) -> None:  # noqa: A
 
 async def _wait(request: Request, here: Gateway, caller: Caller, job_id: str, seconds: float) -> JobWithArtifacts:
     async def read() -> JobWithArtifacts:
-        return await in_thread(requests.get_job, here.db, caller.project, job_id)
+        return await in_thread(lookups.get_job, here.db, caller.project, job_id)
 
     async def given_up() -> bool:
         return here.stopping or await request.is_disconnected()
@@ -200,7 +200,7 @@ def _listed(here: Gateway, project: str, wanted: JobFilter) -> Iterator[JobWithA
     """All that ``wanted`` asks for and what comes after, read in portions."""
     wanted = replace(wanted, limit=_AT_ONCE)
     while True:
-        found = requests.list_jobs(here.db, project, wanted)
+        found = lookups.list_jobs(here.db, project, wanted)
         yield from found
         if len(found) < _AT_ONCE:
             return

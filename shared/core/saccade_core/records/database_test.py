@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from saccade_core.errors import Unavailable
 from saccade_core.records import leases
 from saccade_core.records.database import Database, now
-from saccade_core.records.requests import accept, get_job
+from saccade_core.records.lookups import get_job
+from saccade_core.records.requests import accept
 from saccade_core.records.tables import Base, JobReadRow
 from servers.postgres import PostgresServer
 from servers.records import PROJECT, accepted, new_job, record

@@ -16,7 +16,8 @@ from saccade_core.errors import Conflict, EngineFailed, LeaseLost, UnreadableInp
 from saccade_core.jobs import JobState
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database, now
-from saccade_core.records.requests import cancel_job, list_attempts, retry_job
+from saccade_core.records.lookups import list_attempts
+from saccade_core.records.requests import cancel_job, retry_job
 from saccade_core.records.tables import ArtifactRow, JobRow
 from servers.records import PROJECT, accepted, alter, expire_lease, record, succeed
 

@@ -17,17 +17,8 @@ from saccade_core.jobs import JobState
 from saccade_core.kind import Part
 from saccade_core.records import fleet, leases, parts, removals, repair, statistics
 from saccade_core.records.database import Database
-from saccade_core.records.requests import (
-    PARTS_SHOWN,
-    JobFilter,
-    cancel_job,
-    delete_job,
-    get_job,
-    list_artifacts,
-    list_attempts,
-    list_jobs,
-    retry_job,
-)
+from saccade_core.records.lookups import PARTS_SHOWN, JobFilter, get_job, list_artifacts, list_attempts, list_jobs
+from saccade_core.records.requests import cancel_job, delete_job, retry_job
 from saccade_core.records.tables import JobRow
 from servers.records import PROJECT, accepted, alter, claimed, expire_lease, record, succeed
 

@@ -13,7 +13,8 @@ from saccade_core.records import repair
 from saccade_core.records.database import Database, now
 from saccade_core.records.files import get_file
 from saccade_core.records.fleet import set_paused
-from saccade_core.records.requests import cancel_job, get_job, list_attempts, retry_job
+from saccade_core.records.lookups import get_job, list_attempts
+from saccade_core.records.requests import cancel_job, retry_job
 from saccade_core.records.tables import FileRow, JobReadRow, JobRow, LockRow
 from servers.records import PROJECT, accepted, alter, claimed, expire_file, expire_lease, filed, record, succeed
 

@@ -14,20 +14,9 @@ from saccade_core.jobs import FINAL_STATES, JobState
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database, now
 from saccade_core.records.files import find_files, get_file, remove_file
+from saccade_core.records.lookups import JobFilter, find_artifacts, get_artifact, get_job, list_attempts, list_jobs
 from saccade_core.records.parts import FIRST_PUBLISH_S
-from saccade_core.records.requests import (
-    JobFilter,
-    accept,
-    cancel_job,
-    delete_job,
-    earlier,
-    find_artifacts,
-    get_artifact,
-    get_job,
-    list_attempts,
-    list_jobs,
-    retry_job,
-)
+from saccade_core.records.requests import accept, cancel_job, delete_job, earlier, retry_job
 from saccade_core.records.tables import FileRow, JobRow
 from servers.records import PROJECT, accepted, alter, claimed, filed, new_job, record, succeed
 

@@ -11,7 +11,8 @@ from saccade_core.jobs import JobState
 from saccade_core.records import leases
 from saccade_core.records.database import Database
 from saccade_core.records.fleet import set_paused
-from saccade_core.records.requests import cancel_job, get_job, list_attempts
+from saccade_core.records.lookups import get_job, list_attempts
+from saccade_core.records.requests import cancel_job
 from saccade_core.records.successes import Success, succeed_all
 from saccade_core.records.tables import JobRow
 from servers.records import PROJECT, accepted, claimed, expire_lease, record

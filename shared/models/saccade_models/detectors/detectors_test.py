@@ -17,14 +17,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from saccade_core.assets import asset
-from saccade_core.errors import InvalidParams, ModelMissing
+from saccade_core.errors import InvalidParams
 from saccade_core.kind import ModelFiles
 from saccade_models.boxes import iou_matrix
 from saccade_models.detectors import Detections, Detector, Thresholds, classes_of, labels_of, load
 from saccade_models.detectors.yolo import MAX_DETECTIONS, Fitted, fit, read_output
 from saccade_models.detectors.yolo_torch import YoloTorch
 from saccade_models.images import Pixels
-from saccade_models.weights import local_model, pull
+from saccade_models.weights import local_model
+from servers.detecting import bring, bus
 
 PHOTOS = [
     "objects/000000038829.jpg",
@@ -39,19 +40,8 @@ PHOTOS = [
 
 @pytest.fixture(scope="module", autouse=True)
 def pulled() -> None:
-    """YOLO's exported form is made once on a machine."""
-    for name in ("yolo11n", "yolov8n", "ssd_mobilenet"):
-        try:
-            local_model(name)
-        except ModelMissing:
-            pull(name, print)
-
-
-def bus_path() -> Path:
-    """The sample photo inside the ultralytics package."""
-    spec = importlib.util.find_spec("ultralytics")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "assets" / "bus.jpg"
+    """The models that these tests load."""
+    bring("yolo11n", "yolov8n", "ssd_mobilenet")
 
 
 def picture(path: Path) -> Pixels:
@@ -82,24 +72,24 @@ def counts(detector: Detector, pixels: Pixels, **thresholds: Any) -> Counter[str
 
 
 def test_yolo_finds_four_persons_and_a_bus() -> None:
-    bus = picture(bus_path())
-    assert counts(load(local_model("yolo11n"), "cpu"), bus) == {"person": 4, "bus": 1}
-    assert counts(yolo_torch(), bus) == {"person": 4, "bus": 1}
-    assert counts(load(local_model("yolov8n"), "cpu"), bus, min_score=0.35) == {"person": 3, "bus": 1}
+    photographed = picture(bus())
+    assert counts(load(local_model("yolo11n"), "cpu"), photographed) == {"person": 4, "bus": 1}
+    assert counts(yolo_torch(), photographed) == {"person": 4, "bus": 1}
+    assert counts(load(local_model("yolov8n"), "cpu"), photographed, min_score=0.35) == {"person": 3, "bus": 1}
 
 
 def test_ssd_finds_what_it_is_known_to_find() -> None:
     ssd = load(local_model("ssd_mobilenet"), "cpu")
     assert counts(ssd, photo("objects/000000475732.jpg"), min_score=0.5) == {"cat": 1}
     assert counts(ssd, photo("objects/000000052891.jpg"), min_score=0.5) == {"frisbee": 1, "dog": 1}
-    assert counts(ssd, picture(bus_path()), min_score=0.5) == {"person": 3, "truck": 1}
+    assert counts(ssd, picture(bus()), min_score=0.5) == {"person": 3, "truck": 1}
     assert classes_of(ssd.labels)[0] == "person"
     assert "???" not in classes_of(ssd.labels).values()
 
 
 @pytest.mark.parametrize("name", ["bus", *PHOTOS])
 def test_both_engines_agree_with_ultralytics_own_prediction(name: str) -> None:
-    pixels = picture(bus_path()) if name == "bus" else photo(name)
+    pixels = picture(bus()) if name == "bus" else photo(name)
     theirs = ultralytics_own().predict(pixels, conf=0.25, iou=0.45, verbose=False)[0].boxes
     sure = theirs.conf.numpy() > 0.3
     expected, classes = theirs.xyxy.numpy()[sure], theirs.cls.numpy().astype(int)[sure]

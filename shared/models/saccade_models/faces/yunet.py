@@ -35,7 +35,7 @@ class YuNet:
         self._net.setScoreThreshold(MIN_SCORE if settings.min_score is None else settings.min_score)
         _, raw = self._net.detect(seen)
         # A row: x, y, width, height, five times x and y, score. OpenCV's stubs leave out that it may be None.
-        rows = np.asarray([] if raw is None else raw, dtype=np.float64).reshape(-1, 15)  # pyright: ignore[reportUnnecessaryComparison]
+        rows = np.asarray([] if raw is None else raw, dtype=np.float64).reshape(-1, 15)  # pyright: ignore[reportUnnecessaryComparison] - see above
         rows[:, :14] /= np.tile([scale_x, scale_y], 7)
         rows[:, 2:4] += rows[:, :2]
         points = [[(x, y) for x, y in row[4:14].reshape(5, 2).tolist()] for row in rows]

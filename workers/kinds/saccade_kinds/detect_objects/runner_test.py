@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import zipfile
 from collections import Counter
@@ -16,14 +15,15 @@ from pycocotools.coco import COCO
 from pydantic import ValidationError
 
 from saccade_core.assets import asset
-from saccade_core.errors import Cancelled, InvalidParams, ModelMissing, UnreadableInput
+from saccade_core.errors import Cancelled, InvalidParams, UnreadableInput
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_kinds.detect_objects.contract import KIND, DetectObjectsParams, DetectObjectsResult
 from saccade_kinds.detect_objects.runner import join, plan, run, run_part
 from saccade_models.boxes import iou_matrix
 from saccade_models.images import Pixels
 from saccade_models.video_write import VideoWriter
-from saccade_models.weights import local_model, pull
+from saccade_models.weights import local_model
+from servers.detecting import bring, bus
 
 SAMPLE = Path(__file__).parent / "sample"
 DOG = "images/objects/000000052891.jpg"
@@ -31,19 +31,8 @@ DOG = "images/objects/000000052891.jpg"
 
 @pytest.fixture(scope="module", autouse=True)
 def pulled() -> None:
-    """YOLO's exported form is made once on a machine."""
-    for name in ("yolo11n", "yolov8n", "ssd_mobilenet"):
-        try:
-            local_model(name)
-        except ModelMissing:
-            pull(name, print)
-
-
-def bus() -> Path:
-    """The sample photo inside the ultralytics package: four persons and a bus."""
-    spec = importlib.util.find_spec("ultralytics")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "assets" / "bus.jpg"
+    """The models that these tests load."""
+    bring("yolo11n", "yolov8n", "ssd_mobilenet")
 
 
 def detect(media: Path, folder: Path, **params: Any) -> tuple[DetectObjectsResult, LocalContext]:
