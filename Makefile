@@ -5,6 +5,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# TensorFlow's environment, and the tests that need it.
+KERAS := SACCADE_TEST_POOL=keras .venvs/keras-test/bin/python
 SACCADE := .venvs/services/bin/saccade
 # Options of `saccade up`, as in: make run UP="--port 9000 --workers cpu=4"
 UP ?=
@@ -36,13 +38,15 @@ lint: dev
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/pyright
-	.venv/bin/lint-imports
+	PYTHONPATH=services/model_server .venv/bin/lint-imports
 
 check: lint
 	$(PY) -m pytest -q -m "not stack"
+	$(KERAS) -m pytest -q -m "not stack"
 
 test: dev-servers lint
 	$(PY) -m pytest -q
+	$(KERAS) -m pytest -q
 
 # The long form of the kill tests; `make test` runs a short one.
 chaos: dev-servers

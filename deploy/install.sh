@@ -89,4 +89,7 @@ if [ "$mode" = run ]; then
 else
     [ "$mode" = check ] || apt_install $(cat deploy/packages-test.txt)
     sync_into .venv
+    sync_into .venvs/keras-test --no-group dev --group keras
+    # Where pyright finds the types of TensorFlow, whatever the version of Python.
+    ln -sfn "$(.venvs/keras-test/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" .venvs/keras-packages
 fi

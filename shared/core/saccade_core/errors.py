@@ -105,6 +105,12 @@ class Unavailable(SaccadeError):
     code, status, retryable = "unavailable", 503, True
 
 
+class NotServable(SaccadeError):
+    """This version of a model cannot be served: no SavedModel, or one whose outputs differ from the trained model's."""
+
+    code, status = "not_servable", 409
+
+
 # Jobs that fail ---------------------------------------------------------------------------------------
 
 
@@ -160,6 +166,18 @@ class RemovedMeanwhile(InputError):
     """Whom the job would enrol was removed from the gallery after the job was accepted; a retry gives the same."""
 
     code, status = "removed_meanwhile", 409
+
+
+class UnknownModel(InputError):
+    """The project has no trained model of that name, or not that version or alias."""
+
+    code, status = "unknown_model", 404
+
+
+class UntrustedModel(InputError):
+    """A model file from outside that could run code when it is loaded, or is not what its name says."""
+
+    code = "untrusted_model"
 
 
 class FetchFailed(JobError):

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from saccade_core.errors import InvalidRequest
+from saccade_core.trained import Family, TrainedModel, TrainedRef
 
 Pool = Literal["cpu", "torch", "keras"]
 POOLS: tuple[Pool, ...] = get_args(Pool)
@@ -84,7 +85,7 @@ def _no_models(_: Any) -> Sequence[str]:
     return ()
 
 
-def _no_gallery(_: Any) -> str | None:
+def _none(_: Any) -> str | None:
     return None
 
 
@@ -92,8 +93,11 @@ def _no_gallery(_: Any) -> str | None:
 class Kind:
     """One kind of job. ``time_limit_s`` and ``memory_mb`` end one run of it from outside when exceeded.
 
-    ``models`` and ``gallery`` name, from the validated params, the registered weights (``yolo11n``) and the face
-    gallery that a run needs; the worker brings both before the run starts. A kind that ``enrolls`` may add faces to
+    ``models`` and ``gallery`` name, from the validated params, the models and the face gallery that a run needs; the
+    worker brings both before the run starts. A model is registered weights (``yolo11n``), or what users trained, of
+    one of these ``families`` (``churn``, ``churn@3``, ``churn@production``). ``registers`` names the trained model of
+    which a successful run makes a new version. Jobs that ``train`` run on workers of their own, each in a process of
+    its own, with all cores of the machine. A kind that ``enrolls`` may add faces to
     the gallery, which is made where it is not there yet; for other kinds that is an error. With ``parts`` the runner
     may split a long job over several workers (``Part``). Where params decide which pools can run the job,
     ``pools_for`` names those, of ``pools`` and in their order. Of a kind whose jobs are mostly over within a blink a
@@ -112,8 +116,10 @@ class Kind:
     time_limit_s: float = 600.0
     memory_mb: int = 4096
     models: Callable[[Any], Sequence[str]] = _no_models
-    gallery: Callable[[Any], str | None] = _no_gallery
+    gallery: Callable[[Any], str | None] = _none
     enrolls: bool = False
+    families: tuple[Family, ...] = ()
+    registers: Callable[[Any], str | None] = _none
     parts: bool = False
     together: int = 1
     pools_for: Callable[[Any], Sequence[Pool]] | None = None
@@ -162,7 +168,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Registered weights on this machine, their bytes checked.
+    """Registered weights, or a version of a trained model, on this machine, their bytes checked.
 
     ``files`` are local paths by role: ``weights``, and what else the model has (``labels``, ``config``, ``onnx``);
     ``facts`` is what the registry says of the model (``family``, ``labels``, ``input_size`` ...). ``sha256`` is of
@@ -287,6 +293,15 @@ class Context(Protocol):
 
     def uses_model(self, name: str, version: str, sha256: str = "") -> None:
         """Record a model or engine for the job's provenance."""
+        ...
+
+    @property
+    def registers(self) -> TrainedRef:
+        """The name and version that the run's model will have; only of kinds that register one."""
+        ...
+
+    def register(self, model: TrainedModel) -> None:
+        """Register what was trained as ``registers``, when the job succeeds; its files stay until the run's end."""
         ...
 
     def log(self, message: str) -> None:

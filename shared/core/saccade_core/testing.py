@@ -8,6 +8,7 @@ from pathlib import Path
 
 from saccade_core.errors import Cancelled, ModelMissing, NotFound
 from saccade_core.kind import EnrolledFace, GalleryFiles, InputFile, Inputs, ModelFiles
+from saccade_core.trained import TrainedModel, TrainedRef
 
 
 @dataclass
@@ -25,6 +26,8 @@ class LocalContext:
     models: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     saved: list[str] = field(default_factory=list[str])
     enrolled: list[EnrolledFace] = field(default_factory=list[EnrolledFace])
+    registers: TrainedRef = field(default_factory=lambda: TrainedRef(name="model", version=1))
+    registered: list[TrainedModel] = field(default_factory=list[TrainedModel])
 
     @property
     def scratch(self) -> Path:
@@ -68,6 +71,9 @@ class LocalContext:
 
     def uses_model(self, name: str, version: str, sha256: str = "") -> None:
         self.models.append((name, version, sha256))
+
+    def register(self, model: TrainedModel) -> None:
+        self.registered.append(model)
 
     def log(self, message: str) -> None:
         self.logged.append(message)

@@ -61,6 +61,8 @@ def _pool_python(pool: Pool, say: Callable[[str], None]) -> Path:
 def _sync(program: str, root: Path, folder: Path, pool: Pool) -> None:
     """Make the environment what the lock file says; takes a tenth of a second when it is that already."""
     command = [program, "sync", "--frozen", "--no-dev", "--package", "saccade-worker", "--extra", pool]
+    if pool == "keras":  # which has TensorFlow, as the model server needs it
+        command += ["--package", "saccade-model-server"]
     command += ["--quiet", "--python", getattr(sys, "_base_executable", sys.executable)]
     env = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"} | {"UV_PROJECT_ENVIRONMENT": str(folder)}
     done = subprocess.run(
