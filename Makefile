@@ -9,7 +9,8 @@ PY := .venv/bin/python
 KERAS := SACCADE_TEST_POOL=keras .venvs/keras-test/bin/python
 SACCADE := .venvs/services/bin/saccade
 # Options of `saccade up`, as in: make run UP="--port 9000 --workers cpu=4"
-UP ?=
+CPUS := $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+UP ?= --workers cpu=$(CPUS),keras=1
 
 # Byte code is kept: compiling all imports at every start takes seconds.
 unexport PYTHONDONTWRITEBYTECODE

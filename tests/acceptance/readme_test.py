@@ -22,8 +22,8 @@ _DEFAULT_URL = "http://127.0.0.1:8000"
 _ELSEWHERE = ("make run", "make test", "export PATH")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def _blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
 def _shell() -> str:
@@ -34,7 +34,7 @@ def _shell() -> str:
 def test_shell_commands(stack: Stack, tmp_path: Path) -> None:
     """In one shell, in the order of the page; the first failure ends it."""
     commands = f"set -eux\ncd {ROOT}\n{_shell().replace(_DEFAULT_URL, stack.url)}"
-    assert commands.count("saccade run") == 7 and commands.count("curl") == 2
+    assert commands.count("saccade run") == 8 and commands.count("curl") == 2
     commands = re.sub(r"--save (\w+)-out", rf"--save {tmp_path}/\1", commands).replace(
         "saccade run read_text", f"saccade run read_text --save {tmp_path}/text"
     )
@@ -46,6 +46,21 @@ def test_shell_commands(stack: Stack, tmp_path: Path) -> None:
     assert (tmp_path / "objects" / "overlay.png").exists() and (tmp_path / "landmarks" / "overlay.png").exists()
     assert "people: Eileen Collins 1" in done.stdout
     assert '"state":"succeeded"' in done.stdout.replace(" ", "")
+
+
+@pytest.mark.timeout(900)
+def test_tutorial(stack: Stack, tmp_path: Path) -> None:
+    """Every command of docs/tutorial.md, in one shell; the first failure ends it."""
+    lines = "\n".join(_blocks("sh", (ROOT / "docs" / "tutorial.md").read_text("utf-8")))
+    assert lines.count("saccade run") == 7 and lines.count("saccade models") == 7
+    commands = re.sub(r"--save (\w+(?:-\w+)*)-out", rf"--save {tmp_path}/\1", f"set -eux\ncd {ROOT}\n{lines}")
+    env = {**os.environ, "SACCADE_URL": stack.url, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", commands], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    assert (tmp_path / "leavers" / "curves.png").exists()
+    assert list((tmp_path / "leavers" / "version-1").rglob("model.h5"))
+    assert (tmp_path / "shape-finder" / "best.onnx").exists()
+    assert (tmp_path / "finds" / "search.png").exists()
 
 
 def test_python_program(stack: Stack, tmp_path: Path) -> None:

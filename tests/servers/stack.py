@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from saccade.client import Client
+from saccade.stack.environments import workspace
 from saccade.stack.state import StackState, read_state
 from saccade.weights import needed_models
 from saccade_core.errors import ModelMissing
@@ -53,6 +54,7 @@ class Stack:
             "SACCADE_CHILD_ENV": f'["{_MARK}"]',
             "SACCADE_POOL_PYTHON_CPU": sys.executable,
             "SACCADE_POOL_PYTHON_TORCH": sys.executable,
+            "SACCADE_POOL_PYTHON_KERAS": str(keras_python()),
             **(env or {}),
         }
         self._server = Server([*self.command(), "--workers", workers], self._folder, "saccade", env=marks)
@@ -129,6 +131,13 @@ class Stack:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def keras_python() -> Path:
+    """The Python of the environment that has TensorFlow and the tests' libraries."""
+    root = workspace()
+    assert root is not None, "the tests run in a checkout"
+    return root / ".venvs" / "keras-test" / "bin" / "python"
+
+
 StartStack = Callable[..., Stack]
 
 
@@ -151,9 +160,10 @@ def registered_models() -> None:
 
 @pytest.fixture(scope="session")
 def stack(registered_models: None) -> Generator[Stack]:
-    """A running stack with two cpu workers for the whole session; tests leave it running and unharmed."""
+    """A running stack for the whole session, with two cpu workers and one of each other queue; tests leave it running
+    and unharmed."""
     del registered_models
-    made = Stack()
+    made = Stack(workers="cpu=2,torch=1,keras=1")
     try:
         made.start()
         yield made

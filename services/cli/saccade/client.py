@@ -18,6 +18,7 @@ from httpx_sse import SSEError, connect_sse
 from pydantic import BaseModel
 
 from saccade.galleries import Galleries
+from saccade.models import Models
 from saccade.problems import SaccadeUnreachable, raise_for_problem
 from saccade_core.jobs import Job
 from saccade_core.kind import ARTIFACT_NAME
@@ -69,6 +70,11 @@ class Client:
     def galleries(self) -> Galleries:
         """Face galleries and the people in them."""
         return Galleries(self._json)
+
+    @property
+    def models(self) -> Models:
+        """The model registry."""
+        return Models(self._send, self._fetch)
 
     def __enter__(self) -> Self:
         return self
@@ -179,12 +185,14 @@ class Client:
 
     def download(self, job_id: str, name: str, path: Path | str) -> Path:
         """Stream an artefact to the local file ``path``, which appears whole or not at all."""
-        target = Path(path)
+        return self._fetch(f"{_job_path(job_id)}/artifacts/{quote(name)}", Path(path))
+
+    def _fetch(self, url: str, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.part")
 
         def send() -> httpx.Response:
-            with self._http.stream("GET", f"{_job_path(job_id)}/artifacts/{quote(name)}") as response:
+            with self._http.stream("GET", url) as response:
                 if response.is_success:
                     with partial.open("wb") as file:
                         for chunk in response.iter_bytes(1 << 20):
@@ -217,7 +225,10 @@ class Client:
                     yield Event(id=message.id, type=message.event, data=json.loads(message.data))
 
     def _json(self, method: str, path: str, **request: Any) -> Any:
-        return self._patiently(lambda: self._http.request(method, path, **request)).json()
+        return self._send(method, path, **request).json()
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return self._patiently(lambda: self._http.request(method, path, **request))
 
     def _patiently(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         limit, pause = time.monotonic() + self._patience_s, _PAUSE_S

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +11,8 @@ from saccade.client import Client
 from saccade.stack.errors import StackError
 from saccade.weights import bring, needed_models, sample_models
 from saccade_core.errors import SaccadeError
-from saccade_core.jobs import Job
-from saccade_core.kind import Pool
+from saccade_core.jobs import Job, queue_name
+from saccade_core.kind import Kind
 from saccade_core.records.database import Database
 from saccade_core.records.keys import any_key, make_key, revoke_key
 from saccade_kinds import registry
@@ -26,28 +26,37 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A kind whose sample was not run because models that it needs are not to be had; ``command`` gets them."""
+    """A kind whose sample was not run; ``reason`` says what it lacks, and the command that helps."""
 
     kind: str
-    command: str
+    reason: str
 
 
-def run_demo(url: str, database: Database, workers: Mapping[Pool, int], say: Say) -> list[Job | Skipped]:
-    """One finished job of each kind that has workers here, in the kinds' order; models are brought where need be.
+def run_demo(url: str, database: Database, queues: Set[str], say: Say) -> list[Job | Skipped]:
+    """One finished job of each kind that workers, which look at these ``queues``, can run, in the kinds' order, the
+    others as skipped; models are brought where need be.
 
     Where the stack has API keys, the demo makes one for itself and revokes it at the end.
     """
-    names = [name for name, kind in registry.kinds().items() if any(workers.get(pool) for pool in kind.pools)]
+    kinds = registry.kinds()
+    names = [name for name, kind in kinds.items() if any(queue_name(kind, pool) in queues for pool in kind.pools)]
+    idle = [Skipped(name, _no_worker(kind)) for name, kind in kinds.items() if name not in names]
     key = make_key(database, project="default", role="submit", name="demo") if any_key(database) else None
     client = Client(url, api_key=key[1] if key else None)
     try:
         with client, ThreadPoolExecutor(_AT_ONCE) as threads:
             needed = needed_models(names)
             absent = {m for m, here in zip(needed, threads.map(partial(_bring, say), needed), strict=True) if not here}
-            return list(threads.map(partial(_run_one, client, absent), names))
+            done = list(threads.map(partial(_run_one, client, absent), names))
+            return [*done, *idle]
     finally:
         if key:
             revoke_key(database, key[0].id)
+
+
+def _no_worker(kind: Kind) -> str:
+    pool = kind.pools[-1]
+    return f"no worker of pool {pool}: saccade up --workers {'' if pool == 'cpu' else 'cpu=2,'}{pool}=1"
 
 
 def _bring(say: Say, model: str) -> bool:
@@ -66,7 +75,7 @@ def _bring(say: Say, model: str) -> bool:
 def _run_one(client: Client, absent: Set[str], name: str) -> Job | Skipped:
     missing = [model for model in sample_models(name) if model in absent]
     if missing:
-        return Skipped(name, f"saccade assets pull {' '.join(missing)}")
+        return Skipped(name, f"a model is not here: saccade assets pull {' '.join(missing)}")
     sample = registry.sample(name)
     for earlier in sample.before:
         _submit(client, earlier)

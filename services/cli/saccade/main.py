@@ -10,6 +10,7 @@ import click
 
 _COMMANDS = {
     "up": "up",
+    "init": "init",
     "doctor": "doctor",
     "run": "run",
     "jobs": "jobs",
@@ -20,6 +21,7 @@ _COMMANDS = {
     "delete": "jobs",
     "kinds": "jobs",
     "galleries": "galleries",
+    "models": "models",
     "keys": "keys",
     "assets": "assets",
 }

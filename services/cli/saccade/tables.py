@@ -61,7 +61,7 @@ def kinds_table(kinds: Iterable[Kind]) -> Table:
 
 def demo_table(jobs: Iterable[Job], skipped: Mapping[str, str]) -> Table:
     """One line for each demo job: kind, state, seconds from request to end, the result in short; then the kinds
-    that were skipped, each with the command that gets the model it needs."""
+    that were skipped, each with the reason and the command that helps."""
     table = Table(title="Demo: one job of each kind", title_justify="left", title_style="bold")
     table.add_column("kind", no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -71,8 +71,8 @@ def demo_table(jobs: Iterable[Job], skipped: Mapping[str, str]) -> Table:
         took = (job.finished_at - job.created_at).total_seconds() if job.finished_at else None
         what = job.error.message if job.error else short(job.result or {})
         table.add_row(job.kind, state_text(job.state), "" if took is None else f"{took:.2f}", Text(what))
-    for kind, command in skipped.items():
-        table.add_row(kind, Text("skipped", style="yellow"), "", Text(f"a model is not here: {command}"))
+    for kind, reason in skipped.items():
+        table.add_row(kind, Text("skipped", style="yellow"), "", Text(reason))
     return table
 
 

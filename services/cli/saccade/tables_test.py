@@ -83,7 +83,7 @@ def test_jobs_are_listed_with_state_and_reason() -> None:
 
 
 def test_the_demo_table_and_its_links() -> None:
-    text = seen(demo_table([a_job(), FAILED], {"see": "saccade assets pull glasses"}))
+    text = seen(demo_table([a_job(), FAILED], {"see": "a model is not here: saccade assets pull glasses"}))
     assert ["see", "skipped"] in [line.replace("│", " ").split()[:2] for line in text.splitlines()]
     assert "saccade assets pull glasses" in text
     assert "1.50" in text

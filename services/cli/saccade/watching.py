@@ -45,7 +45,7 @@ def follow(client: Client, job: Job, console: Console, *, cancel: bool) -> Job:
 
 def remedy(stage: str, pool: str) -> str:
     """What starts the job where its stage says that nobody can; else empty."""
-    if stage != no_worker_stage(pool):
+    if stage not in {no_worker_stage(pool), no_worker_stage(f"{pool}.train")}:
         return ""
     workers = "cpu=2" if pool == "cpu" else f"cpu=2,{pool}=1"
     return f"it starts with such a worker: saccade up --workers {workers}"

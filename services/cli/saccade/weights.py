@@ -8,7 +8,7 @@ from pathlib import Path
 from saccade.stack.environments import chosen_python, environment, pool_pythons
 from saccade_core.kind import ModelFiles
 from saccade_kinds import registry
-from saccade_models.weights import pull
+from saccade_models.weights import pull, trained_wanted
 
 Say = Callable[[str], None]
 
@@ -25,8 +25,10 @@ def needed_models(kinds: Iterable[str]) -> list[str]:
 
 
 def _models(sample: registry.Sample) -> Sequence[str]:
+    """What users train is not brought: the samples before this one make it."""
     kind = registry.get(sample.kind)
-    return kind.models(registry.validate_params(kind, sample.params))
+    named = kind.models(registry.validate_params(kind, sample.params))
+    return [name for name in named if trained_wanted(kind, name) is None]
 
 
 def bring(name: str, say: Say) -> ModelFiles:

@@ -70,6 +70,8 @@ def _prepare(settings: GatewaySettings) -> None:
     db = Database(settings.database_url)
     try:
         db.migrate()
+        if settings.admin_key is not None:
+            keys.admit_key(db, settings.admin_key.get_secret_value(), name="SACCADE_ADMIN_KEY")
         if not is_loopback(settings.host) and not keys.any_key(db):
             raise SaccadeError(
                 f"Without an API key the gateway listens on loopback addresses only, not on {settings.host}; "

@@ -24,8 +24,9 @@ from saccade_gateway.auth import Authenticator
 from saccade_gateway.body_limit import BodyLimit
 from saccade_gateway.envelope import Envelope
 from saccade_gateway.metrics import Metrics
-from saccade_gateway.routes import artifacts, events, files, galleries, health, kinds, operations
+from saccade_gateway.routes import artifacts, events, files, galleries, health, kinds, models, operations, predictions
 from saccade_gateway.routes.jobs import jobs_router
+from saccade_gateway.serving import Serving
 from saccade_gateway.settings import GatewaySettings
 from saccade_gateway.staffing import Staffing
 from saccade_gateway.state import Gateway
@@ -59,7 +60,15 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     # Before the jobs' own routes: an artefact's name is a path.
     for router in (artifacts.router, events.router, jobs_router()):
         app.include_router(router)
-    for router in (files.router, galleries.router, kinds.router, operations.router, health.router):
+    for router in (
+        files.router,
+        galleries.router,
+        kinds.router,
+        models.router,
+        predictions.router,
+        operations.router,
+        health.router,
+    ):
         app.include_router(router)
     return app
 
@@ -72,17 +81,20 @@ async def _open(settings: GatewaySettings) -> AsyncGenerator[Gateway]:
     redis = _async_redis(settings.redis_url)
     waiters = Waiters(redis)
     listening = asyncio.create_task(waiters.run())
+    blobs = open_blobs(settings)
+    serving = Serving(settings.serving_url, db, blobs)
     try:
         yield Gateway(
             settings=settings,
             db=db,
-            blobs=open_blobs(settings),
+            blobs=blobs,
             announcer=announcer,
             redis=redis,
             waiters=waiters,
             authenticator=Authenticator(db),
             metrics=Metrics(db),
             staffing=Staffing(db),
+            serving=serving,
         )
     finally:
         listening.cancel()
@@ -92,6 +104,7 @@ async def _open(settings: GatewaySettings) -> AsyncGenerator[Gateway]:
         await redis.aclose()
         queue.close()
         live.close()
+        serving.close()
         db.close()
 
 

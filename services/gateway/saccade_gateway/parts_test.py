@@ -12,7 +12,7 @@ from httpx_sse import connect_sse
 from saccade_core.errors import UnreadableInput
 from saccade_core.ids import part_id
 from saccade_core.jobs import JobState
-from saccade_core.kind import Part
+from saccade_core.parts import Part
 from saccade_core.records import leases
 from saccade_gateway.testing import Served, image_request
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from saccade_core.settings import Settings
+from saccade_core.settings import ServingSettings, Settings
 
 
-class GatewaySettings(Settings):
+class GatewaySettings(Settings, ServingSettings):
     """Where to listen, and how much one request may bring."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; another than loopback needs an API key")
     port: int = Field(default=8000, ge=1, le=65535)
+    admin_key: SecretStr | None = Field(
+        default=None, description="An API key of an administrator that is valid from the start, as `saccade init` makes"
+    )
     max_upload_bytes: int = Field(default=5 << 30, gt=0, description="Largest file that POST /v1/files takes")
     max_json_bytes: int = Field(default=8 << 20, gt=0, description="Largest JSON body")
     file_ttl_s: float | None = Field(

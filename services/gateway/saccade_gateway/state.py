@@ -17,6 +17,7 @@ from saccade_core.records.database import Database
 from saccade_gateway.announcing import Announcer
 from saccade_gateway.auth import Authenticator
 from saccade_gateway.metrics import Metrics
+from saccade_gateway.serving import Serving
 from saccade_gateway.settings import GatewaySettings
 from saccade_gateway.staffing import Staffing
 from saccade_gateway.waiting import Waiters
@@ -40,6 +41,7 @@ class Gateway:
     authenticator: Authenticator
     metrics: Metrics
     staffing: Staffing
+    serving: Serving
     stopping: bool = field(default=False)
     """Set when the process was asked to end: what waits for long answers what it has."""
 

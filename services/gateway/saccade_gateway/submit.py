@@ -18,6 +18,7 @@ from saccade_core.records.database import Database
 from saccade_core.records.tables import JobRow
 from saccade_gateway.job_requests import JobRequest, validated
 from saccade_gateway.json_check import check_json
+from saccade_gateway.model_names import check_models
 from saccade_gateway.references import Reference, parse
 from saccade_kinds import registry
 
@@ -26,8 +27,8 @@ def submit(db: Database, project: str, body: Any, idempotency_key: str | None) -
     """Record the job that ``body``, a request's JSON, asks for; False as second value where its idempotency key had
     done so before, whatever has become of its files since.
 
-    Raises RequestValidationError, UnknownReference, UnsupportedMediaType, TooLarge, InvalidRequest and
-    IdempotencyConflict.
+    Raises RequestValidationError, UnknownReference, UnknownModelName, UnsupportedMediaType, TooLarge, InvalidRequest
+    and IdempotencyConflict.
     """
     check_json(body)
     request_digest = digest(body)
@@ -40,7 +41,9 @@ def submit(db: Database, project: str, body: Any, idempotency_key: str | None) -
     inputs: dict[str, Any] = _part(asked, "inputs").model_dump(exclude_none=True)
     references = list(_references(inputs))
     _check(db, project, kind, references)
-    pool = _choose_pool(db, kind, _part(asked, "params"))
+    params = _part(asked, "params")
+    used = check_models(db, project, kind, params)
+    pool = _choose_pool(db, kind, params)
     return requests.accept(
         db,
         requests.NewJob(
@@ -50,7 +53,7 @@ def submit(db: Database, project: str, body: Any, idempotency_key: str | None) -
             queue=queue_name(kind, pool, asked.priority),
             priority=asked.priority,
             inputs=inputs,
-            params=_part(asked, "params").model_dump(mode="json"),
+            params=params.model_dump(mode="json"),
             labels=dict(asked.labels),
             max_attempts=asked.max_attempts,
             request_digest=request_digest,
@@ -61,6 +64,7 @@ def submit(db: Database, project: str, body: Any, idempotency_key: str | None) -
             deadline_s=asked.deadline_s,
             ttl_s=asked.ttl_s,
         ),
+        also=used.hold,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from saccade_core.blobs import Blobs
 from saccade_core.errors import SaccadeError
 from saccade_core.live import Live
-from saccade_core.records import forgotten, removals, repair
+from saccade_core.records import forgotten, model_removal, removals, repair
 from saccade_core.records.database import Database
 from saccade_keeper.sweep import remove_forgotten
 
@@ -54,8 +54,10 @@ class Cleaner:
     def tidy(self, may_go_on: Callable[[], bool]) -> None:
         """Remove expired jobs and files, records first: bytes that a crash leaves behind are the sweep's.
 
-        What somebody asked to be removed comes first, and is on record until its bytes are gone.
+        What somebody asked to be removed comes first, and is on record until its bytes are gone; so are versions of
+        models that their jobs reserved and never registered.
         """
+        model_removal.remove_abandoned(self._db, _AT_ONCE)
         while may_go_on() and (keys := removals.due(self._db, _AT_ONCE)):
             removals.carry_out(self._db, self._blobs, keys)
         while may_go_on():

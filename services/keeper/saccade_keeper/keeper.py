@@ -24,6 +24,7 @@ from saccade_core.records import fleet, repair
 from saccade_core.records.database import Database
 from saccade_core.records.tables import JobRow
 from saccade_keeper.cleaning import Cleaner
+from saccade_keeper.serving import start_serving
 from saccade_keeper.settings import KeeperSettings
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,12 @@ class Keeper:
         log.info("keeper %s", self._name)
         cleaning = threading.Thread(target=self.cleaner.run, args=(stop,), name="cleaner", daemon=True)
         cleaning.start()
+        serving = start_serving(self._settings, self._db, self._leading.is_set, stop)
         while not stop.is_set():
             self.step()
             stop.wait(self._settings.keeper_period_s)
         cleaning.join(_STOP_S)
+        serving.join(_STOP_S)
         self._attempt(lambda: repair.release_lock(self._db, "keeper", self._name))  # let another one in at once
 
     def step(self) -> None:
@@ -110,8 +113,9 @@ class Keeper:
             self._live.event(job.id, "done" if done else "state", told)
 
     def _tell_of_part(self, part: JobRow) -> None:
-        """A part that can be tried no more has ended its job, and the parts that still run."""
-        if part.is_final and part.parent_id is not None:
+        """A part that can be tried no more has ended its job, and the parts that still run; unless it may fail."""
+        goes_on = part.state == JobState.FAILED and part.part_may_fail
+        if part.is_final and part.parent_id is not None and not goes_on:
             self._live.cancel(part.parent_id)
             self._live.event(part.parent_id, "done", {"id": part.parent_id, "state": part.state})
 

@@ -20,8 +20,8 @@ from saccade_core.blobs import Blobs, open_blobs
 from saccade_core.errors import NotFound, Unavailable
 from saccade_core.ids import part_id
 from saccade_core.jobs import JobState
-from saccade_core.kind import Part
 from saccade_core.live import CANCEL_CHANNEL, events_key
+from saccade_core.parts import Part
 from saccade_core.queue import Queue, connect
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database, now
@@ -195,6 +195,17 @@ def test_a_part_whose_workers_die_ends_its_job(
         assert event["type"] == "done"
         assert not client.exists(events_key(part_id(job.id, 1)))
     assert record(sqlite_db, job.id).state == JobState.FAILED
+
+
+def test_a_part_that_may_fail_ends_alone(keeper: Keeper, keeper_settings: KeeperSettings, sqlite_db: Database) -> None:
+    job = claimed(sqlite_db, accepted(sqlite_db, max_attempts=1).id)
+    leases.split(sqlite_db, job, [Part(0, {}, may_fail=True)], "cpu.bulk")
+    expire_lease(sqlite_db, claimed(sqlite_db, part_id(job.id, 0)).id)
+    keeper.step()
+    with connect(keeper_settings.redis_url) as client:
+        assert not client.exists(events_key(job.id))
+    due = record(sqlite_db, job.id)
+    assert (due.state, due.parts_left) == (JobState.QUEUED, 0)
 
 
 def test_the_sweep_removes_what_no_record_names(

@@ -1,4 +1,5 @@
-"""Finds bytes that no record names: a killed worker's uploads, a lost lease's artefacts and faces, old checkpoints.
+"""Finds bytes that no record names: a killed worker's uploads, a lost lease's artefacts, faces and models, old
+checkpoints.
 
 Also what a killed process left of its contract check, and half-written files of a local store.
 """
@@ -12,7 +13,7 @@ from itertools import islice, takewhile
 
 from saccade_core.blobs import Blobs
 from saccade_core.ids import owner_of
-from saccade_core.records import galleries, repair
+from saccade_core.records import galleries, model_removal, models, repair
 from saccade_core.records.database import Database
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ def remove_forgotten(db: Database, blobs: Blobs, age_s: float, may_go_on: Callab
         removed += _delete(blobs, repair.unknown_file_keys(db, keys))
     for keys in old("galleries/"):
         removed += _delete(blobs, _forgotten_of_galleries(db, keys))
+    for keys in old("models/"):
+        removed += _delete(blobs, _forgotten_of_models(db, keys))
     for keys in old("contract-check/"):
         removed += _delete(blobs, keys)
     if removed:
@@ -65,6 +68,13 @@ def _forgotten_of_galleries(db: Database, keys: list[str]) -> list[str]:
     """Keys are ``galleries/{gallery id}/{face id}/{picture}``."""
     known = galleries.known_faces(db, sorted({_face_of(key) for key in keys}))
     return [key for key in keys if _face_of(key) not in known]
+
+
+def _forgotten_of_models(db: Database, keys: list[str]) -> list[str]:
+    """Keys of versions that are on record in no state; registered weights, which are beside them, stay."""
+    versions = {key: version for key in keys if (version := models.version_of(key)) is not None}
+    unknown = model_removal.unknown_versions(db, sorted(set(versions.values())))
+    return [key for key, version in versions.items() if version in unknown]
 
 
 def _face_of(key: str) -> str:

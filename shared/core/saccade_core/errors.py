@@ -87,6 +87,12 @@ class UnknownReference(InvalidRequest):
     code = "unknown_reference"
 
 
+class UnknownModelName(InvalidRequest):
+    """A parameter names a trained model, version or alias that the caller's project does not have."""
+
+    code = "unknown_model"
+
+
 class RangeNotSatisfiable(SaccadeError):
     """The Range header asks for bytes beyond the end."""
 

@@ -38,7 +38,7 @@ FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLE
 Priority = Literal["interactive", "bulk"]
 
 
-def queue_name(kind: Kind, pool: Pool, priority: Priority) -> str:
+def queue_name(kind: Kind, pool: Pool, priority: Priority = "interactive") -> str:
     """The Celery queue of a job: ``cpu``, ``cpu.bulk``, or ``keras.train`` for training."""
     if kind.train:
         return f"{pool}.train"
@@ -67,9 +67,10 @@ class Progress(BaseModel):
     eta_s: float | None = None
 
 
-def no_worker_stage(pool: str) -> str:
-    """The stage of a queued job that nobody can start: its pool has no living worker."""
-    return f"waiting: no worker of pool {pool} runs"
+def no_worker_stage(queue: str) -> str:
+    """The stage of a queued job that nobody can start: no living worker looks at its queue."""
+    pool, _, train = queue.partition(".")
+    return f"waiting: no {'training ' if train else ''}worker of pool {pool} runs"
 
 
 class JobProblem(BaseModel):

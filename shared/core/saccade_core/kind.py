@@ -96,8 +96,10 @@ class Kind:
     ``models`` and ``gallery`` name, from the validated params, the models and the face gallery that a run needs; the
     worker brings both before the run starts. A model is registered weights (``yolo11n``), or what users trained, of
     one of these ``families`` (``churn``, ``churn@3``, ``churn@production``). ``registers`` names the trained model of
-    which a successful run makes a new version. Jobs that ``train`` run on workers of their own, each in a process of
-    its own, with all cores of the machine. A kind that ``enrolls`` may add faces to
+    which a successful run makes a new version. For a kind that ``predicts`` the model server is told to load the
+    trained models that a run names; ``served_name`` among their facts is what they are called there. Jobs that
+    ``train`` run on workers of their own, each in a process of its own, with all cores of the machine. A kind that
+    ``enrolls`` may add faces to
     the gallery, which is made where it is not there yet; for other kinds that is an error. With ``parts`` the runner
     may split a long job over several workers (``Part``). Where params decide which pools can run the job,
     ``pools_for`` names those, of ``pools`` and in their order. Of a kind whose jobs are mostly over within a blink a
@@ -120,6 +122,7 @@ class Kind:
     enrolls: bool = False
     families: tuple[Family, ...] = ()
     registers: Callable[[Any], str | None] = _none
+    predicts: bool = False
     parts: bool = False
     together: int = 1
     pools_for: Callable[[Any], Sequence[Pool]] | None = None
@@ -226,34 +229,6 @@ class EnrolledFace:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One piece of a long job, run by whichever worker is free. ``spec`` is JSON (1 MiB at most) that only the runner
-    understands; ``weight`` (above 0) is its share of the work (frames), for the job's progress. A plan's parts are
-    numbered from 0 on, in order; there may be 5,000.
-
-    A runner of a kind with ``parts`` has, beside ``run(inputs, params, context)``::
-
-        plan(inputs, params, context) -> Sequence[Part]                    # empty: call run() instead
-        run_part(inputs, params, context, part: Part) -> dict[str, Any]    # small JSON; bulk goes into artefacts
-        join(inputs, params, context, parts: Sequence[DonePart]) -> Result
-    """
-
-    index: int
-    spec: Mapping[str, Any]
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class DonePart:
-    """A finished part as ``join`` gets it, in the order of ``index``: what ``run_part`` gave, and its artefacts
-    as local files below ``folder``, by their names."""
-
-    part: Part
-    result: Mapping[str, Any]
-    folder: Path
-
-
 class Context(Protocol):
     """What a runner may ask of the world; it knows nothing of queues, stores and databases."""
 
@@ -318,5 +293,5 @@ class Context(Protocol):
         ...
 
     def save_checkpoint(self, name: str) -> None:
-        """Keep ``checkpoints/name``, just written, in the object store for a later attempt."""
+        """Keep a copy of ``checkpoints/name``, as it is now, in the object store for a later attempt."""
         ...

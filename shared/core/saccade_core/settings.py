@@ -73,5 +73,14 @@ class BlobSettings(ProcessSettings):
     s3_region: str = "us-east-1"
 
 
+class ServingSettings(ProcessSettings):
+    """Where trained models are served."""
+
+    serving_url: str | None = Field(
+        default=None,
+        description="host:port of the gRPC of TensorFlow Serving or the model server; none: nothing is served",
+    )
+
+
 class Settings(DatabaseSettings, RedisSettings, BlobSettings):
     """What gateway, keeper and workers all need."""

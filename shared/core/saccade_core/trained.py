@@ -17,6 +17,9 @@ from pydantic import BaseModel, Field
 #: What can run a trained model: rows of a table, pictures of one size to classes, or a YOLO detector.
 Family = Literal["tabular", "classifier", "yolo"]
 
+#: Those that the model server serves; detectors run in jobs.
+SERVED_FAMILIES: frozenset[Family] = frozenset({"tabular", "classifier"})
+
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 #: A trained model's name in its project; those of registered weights (``yolo11n``), and ``weights``, are taken.
 ModelName = Annotated[str, Field(pattern=_NAME)]
@@ -56,9 +59,25 @@ def read_wanted(text: str) -> Wanted | None:
     return Wanted(found["name"], version=int(of)) if of.isdecimal() else Wanted(found["name"], alias=of)
 
 
+def field_of(params: BaseModel, name: str) -> str:
+    """Which field of a kind's params says ``name``, as errors name it: ``params.model``, ``params.models[1]``."""
+    for field_name, value in params:
+        if value == name:
+            return f"params.{field_name}"
+        if isinstance(value, list | tuple) and name in value:
+            return f"params.{field_name}[{value.index(name)}]"
+    return "params"
+
+
 def served_name(project: str, name: str) -> str:
     """The name under which a model is stored and served; a model of another project has that before it."""
     return name if project == _PLAIN_PROJECT else f"{project}.{name}"
+
+
+def read_served_name(served: str) -> tuple[str, str]:
+    """The project and the name that ``served_name`` put together; neither has a dot."""
+    project, dot, name = served.partition(".")
+    return (project, name) if dot else (_PLAIN_PROJECT, served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,8 @@ class TrainedModel:
     what else the family needs (``onnx``, ``preprocess``). ``facts`` come as ``context.model(name).facts``: for all
     families ``labels`` (of a regression an empty list). ``metrics`` are figures on data that the training did not
     see. ``checks`` are the largest absolute differences of a form's outputs from the ``.h5``'s on held-out rows, by
-    file: ``{"saved_model": 0.0, "model.onnx": 9e-8}``; a version without a passing ``saved_model`` is never served.
+    file: ``{"saved_model": 0.0, "model.onnx": 9e-8}``, as parts of the largest output where that is above 1; a version
+    is served only where ``may_serve`` says so.
     """
 
     family: Family
@@ -80,3 +100,12 @@ class TrainedModel:
     metrics: Mapping[str, float]
     facts: Mapping[str, Any]
     checks: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+#: The most by which a SavedModel's outputs may differ from the ``.h5``'s.
+MAX_DIFFERENCE = 1e-5
+
+
+def may_serve(checks: Mapping[str, float]) -> bool:
+    """Whether a version with these ``TrainedModel.checks`` may be served: its SavedModel does what its ``.h5`` does."""
+    return "saved_model" in checks and checks["saved_model"] <= MAX_DIFFERENCE

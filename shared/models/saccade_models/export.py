@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from importlib.metadata import version as installed
 from pathlib import Path
 
 from saccade_core.assets import is_right
 from saccade_core.errors import SaccadeError
 from saccade_models import derived
+from saccade_models.detectors.ultralytics_home import environment
 from saccade_models.weights import ModelVersion, local_file, missing, versions
 
 INPUT_SIZE = 640
@@ -49,29 +51,20 @@ def _export_once(version: ModelVersion, weights: Path) -> derived.Form:
 
 def _run_ultralytics(checkpoint: Path) -> Path:
     """The ONNX file that ultralytics makes beside the checkpoint."""
-    _seclude(checkpoint.parent)
+    os.environ |= {**environment(checkpoint.parent), "YOLO_VERBOSE": "false"}
+    return to_onnx(checkpoint)
+
+
+def to_onnx(checkpoint: Path, input_size: int = INPUT_SIZE) -> Path:
+    """The ONNX form of a trusted checkpoint, made beside it; the caller has set ultralytics' environment."""
     from ultralytics import YOLO, settings  # pyright: ignore[reportPrivateImportUsage] - it lists no exports
 
     settings.update({"sync": False})
     model = YOLO(checkpoint, task="detect", verbose=False)
-    return Path(model.export(format="onnx", imgsz=INPUT_SIZE, dynamic=True, simplify=True, device="cpu", verbose=False))
-
-
-def _seclude(folder: Path) -> None:
-    """Settings with which ultralytics, once imported, loads no code from checkpoints, installs nothing and fetches
-    nothing, not even its font: the one it looks for is put where it looks."""
-    import matplotlib as mpl
-
-    os.environ |= {
-        "YOLO_CONFIG_DIR": str(folder),
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "YOLO_VERBOSE": "false",
-        "ULTRALYTICS_SAFE_LOAD": "1",
-    }
-    font = folder / "Ultralytics" / "Arial.ttf"
-    font.parent.mkdir()
-    shutil.copyfile(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", font)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ultralytics exports in torch's older way, which warns of itself
+        made = model.export(format="onnx", imgsz=input_size, dynamic=True, simplify=True, device="cpu", verbose=False)
+    return Path(made)
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ from typing import Any
 
 from saccade_core.assets import Asset, fetch, find, is_right
 from saccade_core.errors import AssetMissing, InvalidParams, ModelMissing
-from saccade_core.kind import ModelFiles
+from saccade_core.kind import Kind, ModelFiles
+from saccade_core.trained import Wanted, read_wanted
 from saccade_models import derived
 
 #: Families whose weights are exported to ONNX once, when they are pulled (saccade_models.export).
@@ -106,6 +107,28 @@ def versions(name: str) -> tuple[ModelVersion, ...]:
             f"Model {model.name!r} has no version {match['version']!r}; there are: {known}.", received=name
         )
     return found
+
+
+def trained_wanted(kind: Kind, name: str) -> Wanted | None:
+    """What ``name``, a model that params of the kind say, stands for among what users trained; None where it is
+    registered weights, or the kind runs no others. Registered names are taken: nothing trained is called so.
+
+    Raises errors.InvalidParams where it can be no model's name.
+    """
+    if not kind.families or name.partition("@")[0] in models():
+        return None
+    wanted = read_wanted(name)
+    if wanted is None:
+        raise InvalidParams(
+            f"{name[:80]!r} can be no model's name; a model is called as in 'churn', 'churn@3' or 'churn@production'.",
+            received=name[:80],
+        )
+    return wanted
+
+
+def name_is_taken(name: str) -> bool:
+    """Whether no trained model may be called so: the name is that of registered weights, or of their folder."""
+    return name == "weights" or name in models()
 
 
 def local_model(name: str) -> ModelFiles:

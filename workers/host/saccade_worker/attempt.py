@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from saccade_core.errors import Cancelled, EngineFailed, InputError, InputTooLarge, SaccadeError, StorageFailed
 from saccade_core.jobs import JobState, ModelUsed, Provenance
 from saccade_core.kind import Kind
@@ -23,7 +25,8 @@ from saccade_core.records.tables import FileRow, JobRow
 from saccade_worker.child import Drained, Task, Watch
 from saccade_worker.fetch import Fetcher
 from saccade_worker.host import Host
-from saccade_worker.job_gallery import gallery_of
+from saccade_worker.job_gallery import Effect, gallery_of
+from saccade_worker.job_model import model_of
 from saccade_worker.lease import Lease
 from saccade_worker.parts import merged, split, step_of, tell_artifacts, tell_progress
 from saccade_worker.steps import Split
@@ -94,7 +97,7 @@ class Attempt:
             raise self._no_scratch
         check()
         self.lease.advance(0, 1, "fetching models")
-        models = host.models.for_run(kind, job.params, check)
+        models = host.models.for_run(kind, job, check)
         self.lease.advance(0, 1, "fetching inputs")
         fetcher = Fetcher(host.settings, host.db, host.blobs, check, host.inputs, known=known)
         inputs = fetcher.fetch_all(job, kind, scratch / "inputs")
@@ -103,8 +106,9 @@ class Attempt:
         fetch_checkpoints(host.blobs, job, scratch)
         gallery = gallery_of(host.galleries, job, kind, scratch, check)
         step, came_from = step_of(host, job, scratch, check)
+        trained = model_of(host.db, job, kind, scratch)
         limits = (kind.time_limit_s, kind.memory_mb)
-        return Ready(Task(kind.name, inputs, job.params, scratch, *limits, models, gallery, step), came_from)
+        return Ready(Task(kind.name, inputs, job.params, scratch, *limits, models, gallery, step, trained), came_from)
 
     def run(self, ready: Ready, look: Callable[[], None]) -> None:
         """Run the runner; ``look`` is called ten times a second meanwhile."""
@@ -150,10 +154,11 @@ class Attempt:
     def _stored(self, ran: _Ran) -> Success | Ending:
         job, task = self.job, ran.task
         artifacts = store_artifacts(self.host.blobs, job, task.root / "artifacts", self._check)
-        also = task.gallery.store(self.host.blobs, job, task.inputs, self._check) if task.gallery else None
+        came_from = merged(self._provenance, ran.came_from)
+        also = self._effects(task, came_from)
         self._check()
-        progress = self.lease.advance(1, 1, "done").model_dump()
-        made_by = merged(self._provenance, ran.came_from).model_dump()
+        progress = self.lease.done().model_dump()
+        made_by = came_from.model_dump()
         success = Success(job.id, job.token, ran.result, artifacts, made_by, progress)
         if also is None and job.parent_id is None and job.parts_total is None:
             return success
@@ -169,11 +174,24 @@ class Attempt:
 
         return succeed
 
+    def _effects(self, task: Task, came_from: Provenance) -> Effect | None:
+        """Store faces and a model that the run told; what is to be recorded of them with the success."""
+        blobs, job, check = self.host.blobs, self.job, self._check
+        faces = task.gallery.store(blobs, job, task.inputs, check) if task.gallery else None
+        trained = task.trained.store(blobs, job, came_from, check) if task.trained else None
+        effects = [effect for effect in (faces, trained) if effect is not None]
+
+        def record(session: Session) -> None:
+            for effect in effects:
+                effect(session)
+
+        return record if effects else None
+
     def _ending_of(self, error: Exception) -> Ending:
         db, job = self.host.db, self.job
         match error:
             case Split():
-                return partial(split, self.host, job, self.kind, error.parts)
+                return partial(split, self.host, job, self.kind, error.plan)
             case Cancelled():
                 return partial(leases.cancelled, db, job.id, job.token)
             case Drained():
@@ -199,9 +217,11 @@ class Attempt:
             case "model":
                 self._provenance.models.append(ModelUsed(**message))
             case "checkpoint":
-                store_checkpoint(host.blobs, job, task.root, str(message["name"]))
+                store_checkpoint(host.blobs, job, task.root, str(message["name"]), str(message["copy"]))
             case "face" if task.gallery is not None:
                 task.gallery.enroll(message)
+            case "trained" if task.trained is not None:
+                task.trained.register(message)
             case "log" | "metric" as event:
                 host.live.event(job.parent_id or job.id, event, message)
             case other:

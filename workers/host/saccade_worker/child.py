@@ -23,6 +23,7 @@ import psutil
 from saccade_core.errors import MemoryLimitExceeded, SaccadeError, TimeLimitExceeded, WorkerLost
 from saccade_core.kind import InputFile, ModelFiles
 from saccade_worker.job_gallery import JobGallery
+from saccade_worker.job_model import JobModel
 from saccade_worker.runner_process import model_to_json, rebuild
 from saccade_worker.steps import Split, Step, read_plan
 
@@ -38,7 +39,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NU
 #: The child reads hostile files and needs no secret: of the worker's environment it sees these, and nothing else.
 _PASSED = re.compile(
     r"PATH|HOME|USER|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w+|XDG_CACHE_HOME|TESSDATA_PREFIX"
-    r"|CUDA_\w+|NVIDIA_\w+|SACCADE_ASSETS_MIRROR|SACCADE_CACHE_DIR|SACCADE_PAGE_PARALLEL"
+    r"|CUDA_\w+|NVIDIA_\w+|SACCADE_ASSETS_MIRROR|SACCADE_CACHE_DIR|SACCADE_PAGE_PARALLEL|SACCADE_SERVING_URL"
 )
 _LAST_WORDS = ("result", "parts", "error")
 
@@ -60,6 +61,7 @@ class Task:
     models: Mapping[str, ModelFiles] = field(default_factory=dict[str, ModelFiles])
     gallery: JobGallery | None = None
     step: Step = field(default_factory=Step)
+    trained: JobModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,12 @@ class Watch:
 class Child:
     """A process that runs runners. It is started when needed and replaced when it dies or is killed."""
 
-    def __init__(self, device: str = "cpu", idle_memory_mb: int = 3072, passed: Collection[str] = ()) -> None:
-        """``passed`` names further variables of the environment that the process may see."""
+    def __init__(
+        self, device: str = "cpu", idle_memory_mb: int = 3072, passed: Collection[str] = (), *, trains: bool = False
+    ) -> None:
+        """``passed`` names further variables of the environment that the process may see. One that ``trains`` is new
+        for each run, and may use every core."""
+        self._trains = trains
         self._device = device
         self._passed = passed
         self._idle_memory_mb = idle_memory_mb
@@ -97,7 +103,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "saccade_worker.runner_process", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
-            env=_child_environment(self._passed),
+            env=_child_environment(self._passed, one_thread=not self._trains),
             start_new_session=True,
         )
         theirs.close()
@@ -112,7 +118,7 @@ class Child:
             self._send({"type": "run", "kind": task.kind, "params": task.params, **_request(task, self._device)})
             return self._follow(task, watch)
         finally:
-            if self._busy:  # it still runs this job: what it will answer must never be taken for another's
+            if self._busy or self._trains:  # what it answers of this job must never be taken for another's
                 self.kill()
             self._renew_if_fat()
 
@@ -142,7 +148,7 @@ class Child:
             if message["type"] == "result":
                 return message["result"]
             if message["type"] == "parts":
-                raise Split(read_plan(message.get("parts")))
+                raise Split(read_plan(message.get("plan"), task.step))
             if message["type"] == "error":
                 raise rebuild(message)
             if message["type"]:
@@ -233,9 +239,10 @@ def _request(task: Task, device: str) -> dict[str, Any]:
     models = {name: model_to_json(model) for name, model in task.models.items()}
     gallery = task.gallery.snapshot.message() if task.gallery else None
     given = {"inputs": files, "models": models, "gallery": gallery, "step": task.step.message()}
+    given["registers"] = task.trained.ref.model_dump() if task.trained else None
     return {"root": str(task.root), "device": device, **given}
 
 
-def _child_environment(passed: Collection[str]) -> dict[str, str]:
+def _child_environment(passed: Collection[str], *, one_thread: bool) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if _PASSED.fullmatch(k) or k in passed}
-    return {**kept, **_ONE_THREAD}
+    return {**kept, **_ONE_THREAD} if one_thread else kept

@@ -227,6 +227,21 @@ def test_the_process_sees_what_it_is_said_to(tmp_path: Path, monkeypatch: pytest
     assert json.loads(text)["LICENCE_OF_A_PLUGIN"] == "seen"
 
 
+def test_each_training_run_has_a_process_of_its_own_and_every_core(tmp_path: Path) -> None:
+    child = Child(trains=True)
+    try:
+        seen = [json.loads(child.run(_task(tmp_path, mode="environment"), Told().watch())["text"])]
+        first = child.pid
+        child.run(_task(tmp_path, effects=str(tmp_path / "pids"), text="a"), Told().watch())
+        child.run(_task(tmp_path, effects=str(tmp_path / "pids"), text="b"), Told().watch())
+    finally:
+        child.kill()
+    assert first is None
+    assert not {"OMP_NUM_THREADS", "OMP_THREAD_LIMIT"} & (seen[0].keys() - os.environ.keys())
+    pids = [line.split()[1] for line in (tmp_path / "pids").read_text().splitlines()]
+    assert len(set(pids)) == 2
+
+
 def test_a_run_that_ended_badly_here_never_answers_for_the_next(child: Child, tmp_path: Path) -> None:
     """The worker's own failure between two messages must not leave the first job running in the child."""
 

@@ -24,6 +24,7 @@ from saccade_worker.lease import Heart
 from saccade_worker.models import Models
 from saccade_worker.scratch import Scratch
 from saccade_worker.settings import WorkerSettings
+from saccade_worker.trained_models import TrainedModels
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,12 @@ class Host:
         self.blobs: Blobs = open_blobs(settings)
         self.queue = Queue(settings.redis_url)
         self.live = BackgroundLive(settings.redis_url)
-        self.child = Child(self.device, settings.idle_memory_mb, settings.child_env)
+        trains = queues.endswith(".train")
+        self.child = Child(self.device, settings.idle_memory_mb, settings.child_env, trains=trains)
         self.scratch = Scratch(settings.scratch_dir)
         self.inputs = InputCache(self.scratch.path / "inputs", settings.input_cache_bytes)
         self.galleries = GalleryCache(settings.scratch_dir / "galleries", self.db)
-        self.models = Models(self.blobs)
+        self.models = Models(self.blobs, TrainedModels(self.db, self.blobs))
         self._pool, self._queues = pool, queues
         self._started = time.time()
         self.heart = Heart()
@@ -149,6 +151,7 @@ class Host:
             )
             try:
                 fleet.report_worker(self.db, row)
+                (self.settings.scratch_dir / "alive").touch()  # for a container's health check
                 self.inputs.tidy(self.db)
                 self.galleries.tidy()
             except SaccadeError as error:

@@ -34,7 +34,7 @@ class Lease:
         self.job = job
         self.progress = Progress()
         self._noted = noted
-        self._before = 0.0 if job.parts_total is None else PARTS_SHARE  # a join is the last bit of its job
+        self._before, self._share = _share_of(job)
         self._db = db
         self._started = time.monotonic()
         self._kept_at = self._started
@@ -68,9 +68,14 @@ class Lease:
         fraction = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
         spent = time.monotonic() - self._started
         eta = round(spent * (1 - fraction) / fraction, 1) if fraction > 0.02 else None
-        fraction = self._before + (1 - self._before) * fraction
+        fraction = self._before + self._share * fraction
         self.progress = Progress(fraction=round(fraction, 4), stage=stage, done=done, total=total, eta_s=eta)
         return self.progress
+
+    def done(self) -> Progress:
+        """Note that the job has its result."""
+        self._before, self._share = 0.0, 1.0
+        return self.advance(1, 1, "done")
 
     def due(self) -> float:
         """When the record is to be told next, by the monotonic clock."""
@@ -101,6 +106,15 @@ class Lease:
             log.warning("heartbeat of %s: %s", self.job.id, error)
         except Exception:  # the thread must live as long as the worker
             log.exception("heartbeat of %s", self.job.id)
+
+
+def _share_of(job: JobRow) -> tuple[float, float]:
+    """Where a run begins and how much of its job's progress it is: a join the last bit, but nothing while more parts
+    are expected of it."""
+    if job.parts_total is None:
+        return 0.0, 1.0
+    before = min(PARTS_SHARE, float((job.progress or {}).get("fraction", PARTS_SHARE)))
+    return before, 0.0 if before < PARTS_SHARE else 1.0 - PARTS_SHARE
 
 
 class Heart:

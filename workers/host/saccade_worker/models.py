@@ -1,25 +1,28 @@
-"""Brings the registered weights that a run needs: from this machine, else from the object store, never from the web.
+"""Brings the models that a run needs: from this machine, else from the object store, never from the web.
 
-The first worker that has a model's files keeps them in the store, under ``models/weights/<sha256>/``; one that lacks
+Registered weights are here; what users trained is in saccade_worker.trained_models. The first worker that has a
+model's files keeps them in the store, under ``models/weights/<sha256>/``; one that lacks
 them takes them from there into its cache. What the store gives is checked as everything else is.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from saccade_core.assets import Asset, cached_path, file_lock, is_right
 from saccade_core.blobs import Blobs, Check
-from saccade_core.errors import InvalidParams, NotFound, StorageFailed
+from saccade_core.errors import InvalidParams, NotFound, StorageFailed, UnknownModel
 from saccade_core.kind import Kind, ModelFiles
+from saccade_core.records.tables import JobRow
+from saccade_core.trained import field_of
 from saccade_kinds import registry
 from saccade_models import derived
-from saccade_models.weights import ModelVersion, local_version, missing, versions
+from saccade_models.weights import ModelVersion, local_version, missing, trained_wanted, versions
+from saccade_worker.trained_models import TrainedModels
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +30,36 @@ _BINARY = "application/octet-stream"
 
 
 class Models:
-    """What the runs of one worker process need of registered weights."""
+    """What the runs of one worker process need of models."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, trained: TrainedModels | None = None) -> None:
+        """Without ``trained``, registered weights are all there is."""
         self._blobs = blobs
+        self._trained = trained
         self._kept: set[str] = set()
 
-    def for_run(self, kind: Kind, params: Mapping[str, Any], check: Check) -> dict[str, ModelFiles]:
-        """What a run of ``kind`` with these params declares that it needs, as ``bring``; errors.InvalidParams too
-        where the params do not fit this version of the kind."""
+    def for_run(self, kind: Kind, job: JobRow, check: Check) -> dict[str, ModelFiles]:
+        """What a run of the job declares that it needs, by the names that its params say: registered weights as
+        ``bring``, trained models of the kind's families as TrainedModels.bring.
+
+        Raises what those do, and errors.InvalidParams where the params do not fit this version of the kind.
+        """
         try:
-            names = kind.models(registry.validate_params(kind, params))
+            params = registry.validate_params(kind, job.params)
         except ValidationError as error:
             raise InvalidParams(f"The parameters do not fit this version: {error.errors()[0]}") from error
-        return self.bring(names, check)
+        found: dict[str, ModelFiles] = {}
+        for name in kind.models(params):
+            try:
+                wanted = trained_wanted(kind, name)
+                if wanted is None or self._trained is None:
+                    found[name] = self._bring(name, check)
+                else:
+                    found[name] = self._trained.bring(job, kind, wanted, check)
+            except (UnknownModel, InvalidParams) as error:
+                error.field = field_of(params, name)
+                raise
+        return found
 
     def bring(self, names: Iterable[str], check: Check) -> dict[str, ModelFiles]:
         """The checked files of each name (``yolo11n``, ``yolo11n@8.3.0``); ``check`` may end a long transfer.

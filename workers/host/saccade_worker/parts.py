@@ -14,7 +14,8 @@ from saccade_core.blobs import Blobs, Check
 from saccade_core.errors import SaccadeError
 from saccade_core.ids import part_id
 from saccade_core.jobs import JobState, Provenance, queue_name
-from saccade_core.kind import DonePart, Kind, Part, Pool
+from saccade_core.kind import Kind, Pool
+from saccade_core.parts import DonePart, Plan
 from saccade_core.records import leases, parts
 from saccade_core.records.leases import StoredArtifact
 from saccade_core.records.parts import FOLDER, FinishedPart
@@ -39,26 +40,26 @@ def step_of(host: Host, job: JobRow, scratch: Path, check: Check) -> tuple[Step,
         return Step(), []
     finished = parts.finished_parts(host.db, job.id)
     _fetch(host.blobs, finished, scratch, check)
-    done = [DonePart(f.part, f.result, scratch / FOLDER / f"{f.part.index:04d}") for f in finished]
-    return Step("join", parts=done), [Provenance.model_validate(f.provenance) for f in finished]
+    done = [DonePart(f.part, f.result, scratch / FOLDER / f"{f.part.index:04d}", f.error) for f in finished]
+    return Step("join", parts=done), [Provenance.model_validate(f.provenance) for f in finished if f.error is None]
 
 
-def split(host: Host, job: JobRow, kind: Kind, planned: Sequence[Part]) -> JobState:
+def split(host: Host, job: JobRow, kind: Kind, plan: Plan) -> JobState:
     """Record and publish the parts; they wait behind interactive jobs, however many they are."""
     queue = queue_name(kind, cast("Pool", job.pool), "bulk")
-    state = leases.split(host.db, job, planned, queue)
+    state = leases.split(host.db, job, plan.parts, queue, plan.expected)
     if state is JobState.RUNNING:
-        host.publish([part_id(job.id, part.index) for part in planned], queue)
+        host.publish([part_id(job.id, part.index) for part in plan.parts], queue)
     return state
 
 
 def after_part(host: Host, job: JobRow, state: JobState) -> None:
     """Tell and publish what the end of a part's run means for its job."""
     parent = job.parent_id or job.id
-    if state in (JobState.FAILED, JobState.CANCELLED):  # its job has ended with it
-        host.live.cancel(parent)
+    if state is JobState.CANCELLED or (state is JobState.FAILED and not job.part_may_fail):
+        host.live.cancel(parent)  # it has ended with its part
         host.live.event(parent, "done", {"id": parent, "state": state})
-    elif state is JobState.SUCCEEDED:
+    elif state.final:
         try:
             due = parts.join_due(host.db, job.id)
         except SaccadeError as error:

@@ -20,8 +20,8 @@ from saccade_core.blobs import Blobs
 from saccade_core.errors import EngineFailed, UnreadableInput
 from saccade_core.ids import part_id
 from saccade_core.jobs import JobState
-from saccade_core.kind import DonePart, Part
 from saccade_core.live import events_key
+from saccade_core.parts import DonePart, Part, Plan
 from saccade_core.queue import connect
 from saccade_core.records import leases, repair
 from saccade_core.records.database import Database
@@ -104,10 +104,17 @@ def other(worker_settings: WorkerSettings, host: Host) -> Generator[Host]:
 
 
 def test_a_step_survives_the_pipe(tmp_path: Path) -> None:
-    part = Part(2, {"a": [1]}, 2.5)
-    for step in (Step(), Step("run_part", part), Step("join", None, (DonePart(part, {"n": 1}, tmp_path),))):
+    part = Part(2, {"a": [1]}, 2.5, may_fail=True)
+    failed = DonePart(part, {}, tmp_path, {"code": "engine_failed"})
+    for step in (Step(), Step("run_part", part), Step("join", None, (DonePart(part, {"n": 1}, tmp_path), failed))):
         assert read_step(step.message()) == step
-    assert read_plan(tell_plan([Part(0, {}), Part(1, {})])) == [Part(0, {}), Part(1, {})]
+    plan = Plan([Part(0, {}), Part(1, {}, may_fail=True)], expected=8)
+    assert read_plan(tell_plan(plan), Step()) == plan
+    join = Step("join", None, (DonePart(Part(0, {}), {}, tmp_path),))
+    assert read_plan(tell_plan(Plan([Part(1, {})])), join) == Plan([Part(1, {})])
+
+
+_TOLD = tell_plan(Plan([Part(0, {})]))
 
 
 @pytest.mark.parametrize(
@@ -115,17 +122,33 @@ def test_a_step_survives_the_pipe(tmp_path: Path) -> None:
     [
         None,
         [],
-        [{}],
-        tell_plan([Part(1, {})]),
-        tell_plan([Part(0, {}, 0.0)]),
-        tell_plan([Part(0, {}, float("inf"))]),
-        tell_plan([Part(0, {"x": "y" * 1_100_000})]),
-        tell_plan([Part(i, {}) for i in range(MOST_PARTS + 1)]),
+        {"parts": [], "expected": 0},
+        {"parts": [{}], "expected": 0},
+        {"parts": _TOLD["parts"], "expected": "many"},
+        tell_plan(Plan([Part(1, {})])),
+        tell_plan(Plan([Part(0, {}, 0.0)])),
+        tell_plan(Plan([Part(0, {}, float("inf"))])),
+        tell_plan(Plan([Part(0, {"x": "y" * 1_100_000})])),
+        tell_plan(Plan([Part(i, {}) for i in range(MOST_PARTS + 1)])),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(plan: Any) -> None:
     with pytest.raises(EngineFailed, match="planned parts"):
-        read_plan(plan)
+        read_plan(plan, Step())
+
+
+def test_a_plan_that_does_not_fit_its_step_is_refused(tmp_path: Path) -> None:
+    done = [DonePart(Part(i, {}), {}, tmp_path) for i in range(MOST_PARTS)]
+    fits = tell_plan(Plan([Part(MOST_PARTS - 1, {})]))
+    assert len(read_plan(fits, Step("join", None, done[:-1])).parts) == 1
+    unfit = [
+        (_TOLD, Step("join", None, done[:1])),  # numbered from 0 again
+        (tell_plan(Plan([Part(MOST_PARTS, {})])), Step("join", None, done)),  # one too many
+        (_TOLD, Step("run_part", Part(0, {}))),
+    ]
+    for plan, step in unfit:
+        with pytest.raises(EngineFailed, match="planned parts"):
+            read_plan(plan, step)
 
 
 @pytest.mark.stack
@@ -149,6 +172,75 @@ def test_a_job_is_split_run_by_two_workers_and_joined(host: Host, other: Host) -
     assert told.count("artifact") == 5  # of each part, and the join's
     assert {"log", "progress", "state"} <= set(told)
     assert _events(host, part_id(job_id, 0)) == []
+
+
+@pytest.mark.stack
+def test_a_join_plans_more_parts_until_it_has_the_result(host: Host, other: Host) -> None:
+    job_id = _split(host, parts=2, rounds=3)
+    seen: list[tuple[float, str]] = []
+    while queued := _queued(host.db):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(execute, (host, other), queued))
+        found = _found(host, job_id)
+        told = found.parts_progress or found.row.progress or {}
+        seen.append((told["fraction"], told["stage"]))
+    row = record(host.db, job_id)
+    assert (row.state, row.attempt, row.error) == (JobState.SUCCEEDED, 1, None)
+    assert row.result == {"text": "\n".join(f"w {index}" for index in range(6)), "resumed_at": 0}
+    assert [a.name for a in _found(host, job_id).artifacts] == ["echo.txt"]
+    stages = ["joining", "part 3 of 6", "joining", "part 5 of 6", "joining", "done"]
+    assert [stage for _, stage in seen] == stages
+    assert [f for f, _ in seen] == pytest.approx([0.3, 0.3, 0.6, 0.6, 0.9, 1.0], abs=1e-3)
+    assert [a.outcome for a in list_attempts(host.db, job_id)] == ["split", "split", "split", "succeeded"]
+    _eventually(lambda: _events(host, job_id)[-1:] == ["done"])
+    assert _events(host, job_id).count("done") == 1
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("bad_join", [1, 2])
+def test_a_join_that_dies_while_it_plans_is_repeated_and_plans_once(host: Host, tmp_path: Path, bad_join: int) -> None:
+    effects = tmp_path / "effects"
+    job_id = _split(host, parts=2, rounds=2, bad_join=bad_join, effects=str(effects), max_attempts=1)
+    _work(host)
+    done = record(host.db, job_id)
+    assert (done.state, done.attempt) == (JobState.SUCCEEDED, 2)
+    assert done.result == {"text": WORDS, "resumed_at": 0}
+    ran = [line.split()[0] for line in Path(f"{effects}.parts").read_text().splitlines()]
+    assert ran == ["0", "1", "2", "3"]
+
+
+@pytest.mark.stack
+def test_a_part_that_may_fail_is_done_with_its_error(host: Host, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"may_fail": True, "bad_part": 1, "rounds": 2, "effects": str(tmp_path / "effects")}
+    expected = {"fail": "unreadable_input", "crash": "worker_lost"}
+    for mode, code in expected.items():
+        job_id = _split(host, mode, parts=2, max_attempts=2, **options)
+        _work(host)
+        row = record(host.db, job_id)
+        assert (row.state, row.result) == (
+            JobState.SUCCEEDED,
+            {"text": f"w 0\n{code}\nw 2\nw 3", "resumed_at": 0},
+        )
+        _eventually(lambda job_id=job_id: _events(host, job_id)[-1:] == ["done"])
+        assert _events(host, job_id).count("done") == 1
+    ran = [line.split()[0] for line in Path(tmp_path / "effects.parts").read_text().splitlines()]
+    assert sorted(ran) == sorted("01230112" + "3")  # the crash was tried again
+
+
+@pytest.mark.stack
+def test_a_cancel_in_a_later_round_and_a_retry_keep_the_rounds_before(host: Host, tmp_path: Path) -> None:
+    effects = tmp_path / "effects"
+    job_id = _split(host, parts=2, rounds=2, effects=str(effects))
+    for queued in (part_id(job_id, 0), part_id(job_id, 1), job_id, part_id(job_id, 2)):
+        execute(host, queued)
+    assert cancel_job(host.db, PROJECT, job_id).state == JobState.CANCELLED
+    assert _queued(host.db) == []
+    retry_job(host.db, PROJECT, job_id)
+    assert _queued(host.db) == [part_id(job_id, 3)]
+    _work(host)
+    assert record(host.db, job_id).result == {"text": WORDS, "resumed_at": 0}
+    ran = [line.split()[0] for line in Path(f"{effects}.parts").read_text().splitlines()]
+    assert ran == ["0", "1", "2", "3"]
 
 
 @pytest.mark.stack

@@ -2,8 +2,9 @@
 
 It knows the scratch folder and nothing else: no database, no object store, no queue, and none of their secrets
 are in its environment. It speaks JSON over one pipe with the worker that started it (child.py): ``run`` and
-``cancel`` come in; ``progress``, ``log``, ``metric``, ``model``, ``checkpoint``, ``face`` and at the end ``result``
-or ``error`` go out. JSON, because a pickle from a process that reads hostile files would be trusted too much.
+``cancel`` come in; ``progress``, ``log``, ``metric``, ``model``, ``checkpoint``, ``face``, ``trained`` and at the end
+``result`` or ``error`` go out. JSON, because a pickle from a process that reads hostile files would be trusted too
+much.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ctypes
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -34,9 +36,13 @@ from saccade_core.kind import (
     Kind,
     ModelFiles,
     Params,
+    Result,
 )
+from saccade_core.parts import Plan
+from saccade_core.trained import TrainedModel, TrainedRef
 from saccade_kinds import registry
 from saccade_worker.gallery_messages import read_gallery, tell_face
+from saccade_worker.model_messages import tell_model
 from saccade_worker.steps import Step, read_step, tell_plan
 
 log = logging.getLogger("saccade.runner")
@@ -58,8 +64,10 @@ class PipeContext:
     device: str
     models: Mapping[str, ModelFiles]
     gallery_message: dict[str, Any] | None
+    registers_as: TrainedRef | None = None
     _told_at: float = field(default=0.0, init=False)
     _stage: str = field(default="", init=False)
+    _copies: int = field(default=0, init=False)
 
     @property
     def scratch(self) -> Path:
@@ -109,6 +117,17 @@ class PipeContext:
             raise EngineFailed("This kind of job names no gallery.")
         self.tell("face", **tell_face(face, self.root))
 
+    @property
+    def registers(self) -> TrainedRef:
+        if self.registers_as is None:
+            raise EngineFailed("This kind of job registers no model.")
+        return self.registers_as
+
+    def register(self, model: TrainedModel) -> None:
+        if self.registers_as is None:
+            raise EngineFailed("This kind of job registers no model.")
+        self.tell("trained", **tell_model(model, self.root))
+
     def uses_model(self, name: str, version: str, sha256: str = "") -> None:
         self.tell("model", name=name, version=version, sha256=sha256)
 
@@ -119,7 +138,10 @@ class PipeContext:
         self.tell("metric", name=name, value=value, step=step)
 
     def save_checkpoint(self, name: str) -> None:
-        self.tell("checkpoint", name=name)
+        self._copies += 1
+        copy = _folder(self.root / "kept") / str(self._copies)
+        shutil.copyfile(self.checkpoints / name, copy)  # the runner may write the next one before this is stored
+        self.tell("checkpoint", name=name, copy=copy.relative_to(self.root).as_posix())
 
     def tell(self, kind: str, **data: Any) -> None:
         try:
@@ -141,7 +163,8 @@ def serve(pipe: Connection) -> None:
 
 def _run_one(pipe: Connection, request: dict[str, Any]) -> None:
     models = {name: _model(item) for name, item in request["models"].items()}
-    context = PipeContext(pipe, Path(request["root"]), request["device"], models, request["gallery"])
+    registers = TrainedRef(**request["registers"]) if request["registers"] else None
+    context = PipeContext(pipe, Path(request["root"]), request["device"], models, request["gallery"], registers)
     try:
         kind = registry.get(request["kind"])
         params = registry.validate_params(kind, request["params"])
@@ -171,11 +194,18 @@ def _answer(kind: Kind, inputs: Inputs, params: Params, context: PipeContext, st
         case "run_part" if step.part is not None:
             context.tell("result", result=dict(runner.run_part(inputs, params, context, step.part)))
         case "join":
-            context.tell("result", result=runner.join(inputs, params, context, step.parts).model_dump(mode="json"))
-        case _ if planned := runner.plan(inputs, params, context):
-            context.tell("parts", parts=tell_plan(planned))
+            _tell_made(context, runner.join(inputs, params, context, step.parts))
         case _:
-            context.tell("result", result=runner.run(inputs, params, context).model_dump(mode="json"))
+            planned = runner.plan(inputs, params, context)
+            plan = planned if isinstance(planned, Plan) else Plan(planned)
+            _tell_made(context, plan if plan.parts else runner.run(inputs, params, context))
+
+
+def _tell_made(context: PipeContext, made: Result | Plan) -> None:
+    if isinstance(made, Plan):
+        context.tell("parts", plan=tell_plan(made))
+    else:
+        context.tell("result", result=made.model_dump(mode="json"))
 
 
 def _input_file(item: dict[str, str]) -> InputFile:

@@ -36,23 +36,31 @@ def store_artifacts(blobs: Blobs, job: JobRow, folder: Path, check: Check) -> li
         return list(pool.map(put, found))
 
 
-def store_checkpoint(blobs: Blobs, job: JobRow, scratch: Path, name: str) -> None:
-    """Keep a checkpoint that the runner has just written, for a later attempt."""
-    path = scratch / "checkpoints" / name
-    if ARTIFACT_NAME.fullmatch(name) and path.is_file() and not path.is_symlink():
-        blobs.put_file(f"{_checkpoints(job)}{name}", path, "application/octet-stream")
+def store_checkpoint(blobs: Blobs, job: JobRow, scratch: Path, name: str, copy: str) -> None:
+    """Keep checkpoint ``name``, of which the child has just made a ``copy`` in ``scratch``, for a later attempt; the
+    copy goes."""
+    path = scratch / copy
+    if all(ARTIFACT_NAME.fullmatch(text) for text in (name, copy)) and path.is_file() and not path.is_symlink():
+        blobs.put_file(f"{_checkpoints(job)}{job.token:010d}/{name}", path, "application/octet-stream")
+        path.unlink()
 
 
 def fetch_checkpoints(blobs: Blobs, job: JobRow, scratch: Path) -> None:
-    """Bring the checkpoints of earlier attempts."""
+    """Bring the checkpoints of earlier attempts: of each name the one with the highest token.
+
+    So one that a worker stored late, when its lease was lost already, takes the place of none that came after it.
+    """
     if job.token == 1:
         return
     prefix = _checkpoints(job)
-    for stat in list(blobs.list(prefix)):
-        path = scratch / "checkpoints" / stat.key.removeprefix(prefix)
+    newest: dict[str, str] = {}
+    for key in sorted(stat.key for stat in blobs.list(prefix)):
+        newest[key.removeprefix(prefix).partition("/")[2]] = key
+    for name, key in newest.items():
+        path = scratch / "checkpoints" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            blobs.get_file(stat.key, path)
+            blobs.get_file(key, path)
         except NotFound:
             continue
 

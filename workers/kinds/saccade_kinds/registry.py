@@ -18,21 +18,22 @@ from typing import Any, Protocol, cast
 
 import saccade_kinds
 from saccade_core.errors import UnknownKind
-from saccade_core.kind import Context, DonePart, Inputs, Kind, Params, Part, Result
+from saccade_core.kind import Context, Inputs, Kind, Params, Result
+from saccade_core.parts import DonePart, Part, Plan
 
 Runner = Callable[[Inputs, Any, Context], Result]
 
 
 class PartsRunner(Protocol):
-    """The runner of a kind with parts; saccade_core.kind.Part says what each function does."""
+    """The runner of a kind with parts; saccade_core.parts.Part says what each function does."""
 
     def run(self, inputs: Inputs, params: Any, context: Context, /) -> Result: ...
 
-    def plan(self, inputs: Inputs, params: Any, context: Context, /) -> Sequence[Part]: ...
+    def plan(self, inputs: Inputs, params: Any, context: Context, /) -> Sequence[Part] | Plan: ...
 
     def run_part(self, inputs: Inputs, params: Any, context: Context, part: Part, /) -> Mapping[str, Any]: ...
 
-    def join(self, inputs: Inputs, params: Any, context: Context, parts: Sequence[DonePart], /) -> Result: ...
+    def join(self, inputs: Inputs, params: Any, context: Context, parts: Sequence[DonePart], /) -> Result | Plan: ...
 
 
 @dataclass(frozen=True, slots=True)

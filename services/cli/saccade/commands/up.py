@@ -13,18 +13,17 @@ from rich.console import Console
 
 from saccade.commands.options import data_option
 from saccade.demo import Skipped, run_demo
-from saccade.stack.config import StackConfig, free_port, parse_workers
+from saccade.stack.config import StackConfig, Workers, free_port, parse_workers
 from saccade.stack.up import WhenReady, run_stack
 from saccade.tables import LastingConsole, demo_table, links
 from saccade_core.jobs import Job, JobState
-from saccade_core.kind import Pool
 from saccade_core.records.database import Database
 
 #: A demo that is to end needs an end also when the stack does not get ready.
 _READY_WITHIN_S = 120.0
 
 
-def _workers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> dict[Pool, int]:
+def _workers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Workers:
     try:
         return parse_workers(value)
     except ValueError as error:
@@ -39,13 +38,14 @@ def _workers(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     "--workers",
     callback=_workers,
     metavar="POOL=N,...",
-    help="Workers of each pool (cpu, torch, keras), as in cpu=2,torch=1  [default: a cpu worker per core, at most 4]",
+    help="Workers of each pool (cpu, torch, keras), as in cpu=2,keras=1; keras and torch get a worker for training, "
+    "too, unless keras.train=N says how many  [default: a cpu worker per core, at most 4]",
 )
 @click.option("--demo", is_flag=True, help="Run one small job of each kind when all is up.")
 @click.option(
     "--exit", "then_exit", is_flag=True, help="With --demo: stop after it; status 0 if every job that it ran succeeded."
 )
-def up(*, host: str, port: int, data_dir: Path, workers: dict[Pool, int], demo: bool, then_exit: bool) -> None:
+def up(*, host: str, port: int, data_dir: Path, workers: Workers, demo: bool, then_exit: bool) -> None:
     """Start Saccade on this machine and keep it running until Ctrl-C."""
     if then_exit and not demo:
         raise click.UsageError("--exit goes with --demo.")
@@ -61,7 +61,7 @@ def up(*, host: str, port: int, data_dir: Path, workers: dict[Pool, int], demo: 
             _announce(config, console)
         if not demo:
             return None
-        done = run_demo(config.url, database, config.workers, say)
+        done = run_demo(config.url, database, config.workers.queues, say)
         with suppress(OSError):
             _show_demo(done, config.url, console)
         succeeded = all(isinstance(each, Skipped) or each.state is JobState.SUCCEEDED for each in done)
@@ -84,7 +84,7 @@ def _announce(config: StackConfig, console: Console) -> None:
 
 def _show_demo(done: list[Job | Skipped], url: str, console: Console) -> None:
     jobs = [each for each in done if isinstance(each, Job)]
-    console.print(demo_table(jobs, {each.kind: each.command for each in done if isinstance(each, Skipped)}))
+    console.print(demo_table(jobs, {each.kind: each.reason for each in done if isinstance(each, Skipped)}))
     for job in jobs:
         first, *rest = links(job, url)
         console.print(f"  {job.kind:20} {first}", markup=False)

@@ -8,12 +8,13 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from saccade.stack.errors import StackError
 from saccade_core.kind import POOLS, Pool
+from saccade_kinds import registry
 
 #: A Unix socket's path may have 107 bytes; one with other characters would have to be quoted in its URL.
 _SOCKET_PATH = re.compile(r"[A-Za-z0-9/._-]{1,100}")
@@ -34,13 +35,32 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """How many worker processes each pool has: for inference, and for training."""
+
+    infer: Mapping[Pool, int]
+    train: Mapping[Pool, int]
+
+    @property
+    def queues(self) -> set[str]:
+        """The queues that they look at: ``cpu``, ``keras.train``."""
+        infer = {str(pool) for pool, count in self.infer.items() if count}
+        return infer | {f"{pool}.train" for pool, count in self.train.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
 class StackConfig:
     """One stack: where it listens, where its data is, how many workers each pool has."""
 
     host: str
     port: int
     data: Path
-    workers: Mapping[Pool, int]
+    workers: Workers
+
+    @property
+    def pools(self) -> list[Pool]:
+        """The pools that have workers."""
+        return [pool for pool in POOLS if {pool, f"{pool}.train"} & self.workers.queues]
 
     @property
     def url(self) -> str:
@@ -64,19 +84,31 @@ def database_url(data: Path) -> str:
     return f"sqlite:///{data}/saccade.db"
 
 
-def parse_workers(text: str | None) -> dict[Pool, int]:
-    """``cpu=2,torch=1`` as numbers by pool; without text, a cpu worker for each core, four at most."""
+def parse_workers(text: str | None) -> Workers:
+    """``cpu=2,keras=1,keras.train=1`` as numbers by pool; without text, a cpu worker for each core, four at most.
+
+    A pool that has workers and kinds that train gets one training worker, unless the text says how many.
+    """
     if text is None:
-        return {"cpu": min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)}
-    found: dict[Pool, int] = {}
-    by_name: dict[str, Pool] = {pool: pool for pool in POOLS}
+        return Workers({"cpu": min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)}, {})
+    infer: dict[Pool, int] = {}
+    train: dict[Pool, int] = {}
+    trainers = _pools_that_train()
+    named: dict[str, tuple[dict[Pool, int], Pool]] = {pool: (infer, pool) for pool in POOLS}
+    named |= {f"{pool}.train": (train, pool) for pool in trainers}
     for part in text.split(","):
         name, _, count = part.strip().partition("=")
-        pool = by_name.get(name)
-        if pool is None or not count.isdecimal() or pool in found:
-            raise ValueError(f"{part!r} is not POOL=NUMBER with a pool of {', '.join(POOLS)}, each once.")
-        found[pool] = int(count)
-    return found
+        numbers, pool = named.get(name, ({}, "cpu"))
+        if name not in named or not count.isdecimal() or pool in numbers:
+            raise ValueError(f"{part!r} is not POOL=NUMBER with a pool of {', '.join(named)}, each once.")
+        numbers[pool] = int(count)
+    unsaid: dict[Pool, int] = {pool: 1 for pool in trainers if infer.get(pool)}
+    return Workers(infer, unsaid | train)
+
+
+def _pools_that_train() -> list[Pool]:
+    found = {pool for kind in registry.kinds().values() if kind.train for pool in kind.pools}
+    return [pool for pool in POOLS if pool in found]
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -110,6 +142,7 @@ def programs(config: StackConfig, pythons: Mapping[Pool, Path]) -> list[Program]
         "SACCADE_SCRATCH_DIR": f"{config.data}/scratch",
         "PYTHONUNBUFFERED": "1",
     }
+    env, serving = _serving(config, pythons, env)
     here = sys.executable
     return [
         Program(
@@ -127,18 +160,33 @@ def programs(config: StackConfig, pythons: Mapping[Pool, Path]) -> list[Program]
             grace_s=15.0,  # it gives requests under way 10 s, and then closes in order
         ),
         Program(name="keeper", argv=(here, "-m", "saccade_keeper"), env=env, stop_order=2),
-        *(
-            Program(
-                name=f"{pool}-{number}",
-                argv=(str(pythons[pool]), "-m", "saccade_worker", "--pool", pool, "--name", f"{pool}-{number}"),
-                env=env,
-                stop_order=1,
-                grace_s=20.0,  # a worker finishes its job or hands it back in less
-            )
-            for pool, count in config.workers.items()
-            for number in range(1, count + 1)
-        ),
+        *serving,
+        *_workers(config, pythons, env),
     ]
+
+
+def _serving(
+    config: StackConfig, pythons: Mapping[Pool, Path], env: Mapping[str, str]
+) -> tuple[dict[str, str], list[Program]]:
+    """The model server, and the environment with its address, where there are workers with TensorFlow; nothing where
+    the environment names a server already."""
+    if "keras" not in config.pools or env.get("SACCADE_SERVING_URL"):
+        return dict(env), []
+    port, rest_port, folder = free_port(), free_port(), config.data / "serving"
+    found = {**env, "SACCADE_SERVING_URL": f"127.0.0.1:{port}", "SACCADE_SERVING_DIR": str(folder)}
+    ports = ("--port", str(port), "--rest-port", str(rest_port))
+    command = (str(pythons["keras"]), "-m", "saccade_model_server", *ports, "--models-dir", str(folder))
+    return found, [Program(name="model-server", argv=command, env=found, stop_order=1)]
+
+
+def _workers(config: StackConfig, pythons: Mapping[Pool, Path], env: Mapping[str, str]) -> Iterator[Program]:
+    for numbers, what, options in ((config.workers.infer, "", ()), (config.workers.train, "-train", ("--train",))):
+        for pool, count in numbers.items():
+            for number in range(1, count + 1):
+                name = f"{pool}{what}-{number}"
+                command = (str(pythons[pool]), "-m", "saccade_worker", "--pool", pool, "--name", name, *options)
+                # A worker finishes its job or hands it back in less.
+                yield Program(name=name, argv=command, env=env, stop_order=1, grace_s=20.0)
 
 
 def redis_server() -> str:

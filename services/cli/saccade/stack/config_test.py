@@ -7,17 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from saccade.stack.config import StackConfig, check_port, free_port, parse_workers, programs
+from saccade.stack.config import StackConfig, Workers, check_port, free_port, parse_workers, programs
 from saccade.stack.errors import StackError
 from saccade.stack.state import data_lock
+from saccade_core.kind import Pool
 
 
 def test_workers_by_pool() -> None:
-    assert parse_workers("cpu=2,torch=1") == {"cpu": 2, "torch": 1}
-    assert 1 <= parse_workers(None)["cpu"] <= 4
+    assert parse_workers("cpu=2").queues == {"cpu"}
+    assert 1 <= parse_workers(None).infer["cpu"] <= 4
+    assert parse_workers("cpu=1,keras=2") == Workers({"cpu": 1, "keras": 2}, {"keras": 1})
+    assert parse_workers("keras=1,keras.train=0").queues == {"keras"}
+    assert parse_workers("keras.train=2").queues == {"keras.train"}
 
 
-@pytest.mark.parametrize("text", ["", "cpu", "cpu=x", "cpu=-1", "gpu=1", "cpu=1,cpu=2"])
+@pytest.mark.parametrize("text", ["", "cpu", "cpu=x", "cpu=-1", "gpu=1", "cpu=1,cpu=2", "cpu.train=1", "keras.train"])
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="POOL=NUMBER"):
         parse_workers(text)
@@ -44,17 +48,17 @@ def test_a_port_in_use_is_named_with_its_option() -> None:
     ],
 )
 def test_the_address_on_this_machine(host: str, url: str) -> None:
-    assert StackConfig(host, 80, Path("/d"), {}).url == url
+    assert StackConfig(host, 80, Path("/d"), Workers({}, {})).url == url
 
 
 def test_the_gateway_is_not_killed_while_it_ends_requests_under_way(tmp_path: Path) -> None:
-    gateway = programs(StackConfig("127.0.0.1", 80, tmp_path, {}), {})[1]
+    gateway = programs(StackConfig("127.0.0.1", 80, tmp_path, Workers({}, {})), {})[1]
     assert gateway.name == "gateway"
     assert gateway.grace_s >= 15  # requests get 10 s from the gateway itself
 
 
 def test_processes_start_with_redis_and_stop_with_the_gateway(tmp_path: Path) -> None:
-    made = programs(StackConfig("127.0.0.1", 80, tmp_path, {"cpu": 2}), {"cpu": Path("/python")})
+    made = programs(StackConfig("127.0.0.1", 80, tmp_path, Workers({"cpu": 2}, {})), {"cpu": Path("/python")})
     assert [p.name for p in made] == ["redis", "gateway", "keeper", "cpu-1", "cpu-2"]
     assert [p.name for p in sorted(made, key=lambda p: p.stop_order)] == [
         "gateway",
@@ -66,11 +70,29 @@ def test_processes_start_with_redis_and_stop_with_the_gateway(tmp_path: Path) ->
     assert made[3].argv == ("/python", "-m", "saccade_worker", "--pool", "cpu", "--name", "cpu-1")
 
 
+def test_a_model_server_runs_where_there_is_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pythons: dict[Pool, Path] = {"cpu": Path("/cpu"), "keras": Path("/keras")}
+    config = StackConfig("127.0.0.1", 80, tmp_path, Workers({"cpu": 1}, {"keras": 1}))
+    made = programs(config, pythons)
+    assert [p.name for p in made] == ["redis", "gateway", "keeper", "model-server", "cpu-1", "keras-train-1"]
+    server = made[3]
+    assert server.argv[:3] == ("/keras", "-m", "saccade_model_server")
+    assert server.stop_order == made[4].stop_order
+    port = server.argv[server.argv.index("--port") + 1]
+    for program in made[1:]:
+        assert program.env["SACCADE_SERVING_URL"] == f"127.0.0.1:{port}"
+        assert program.env["SACCADE_SERVING_DIR"] == str(tmp_path / "serving")
+    monkeypatch.setenv("SACCADE_SERVING_URL", "serving:8500")
+    theirs = programs(config, pythons)
+    assert "model-server" not in [p.name for p in theirs]
+    assert theirs[1].env["SACCADE_SERVING_URL"] == "serving:8500"
+
+
 @pytest.mark.parametrize("name", ["x", "with space", "x" * 120])
 def test_redis_is_private_wherever_the_data_is(tmp_path: Path, name: str) -> None:
     data = tmp_path / name
     data.mkdir()
-    env = programs(StackConfig("127.0.0.1", 80, data, {}), {})[0].env
+    env = programs(StackConfig("127.0.0.1", 80, data, Workers({}, {})), {})[0].env
     file = data / "redis" / "redis.conf"
     text = file.read_text()
     assert file.stat().st_mode & 0o077 == 0

@@ -39,7 +39,7 @@ def run_stack(config: StackConfig, when_ready: WhenReady, say: Say) -> int:
     os.umask(0o077)  # records, logs and bytes are the user's alone, also those that children write
     with data_lock(config.data):
         check_port(config.host, config.port)
-        pythons = pool_pythons((pool for pool, count in config.workers.items() if count), say)
+        pythons = pool_pythons(config.pools, say)
         database = Database(config.database_url)
         try:
             database.migrate()
@@ -128,10 +128,9 @@ class _Watcher:
         return False
 
     def _workers_ready(self) -> bool:
-        """Whether each pool has a worker of this stack; the records tell, because the API may ask for a key."""
-        wanted = {pool for pool, count in self._config.workers.items() if count}
-        there = {row.pool for row in list_workers(self._database) if row.started_at >= self._started}
-        return wanted <= there
+        """Whether each queue has a worker of this stack; the records tell, because the API may ask for a key."""
+        rows = [row for row in list_workers(self._database) if row.started_at >= self._started]
+        return self._config.workers.queues <= {queue for row in rows for queue in row.queues.split(",")}
 
 
 def _rotate(logs: Path) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from saccade_core.errors import NotFound
 from saccade_core.jobs import Time, utc
 from saccade_core.kind import POOLS
-from saccade_core.records import fleet
+from saccade_core.records import fleet, scaling
 from saccade_core.records.database import Database
 from saccade_gateway.access import SECURITY, Admin, Reader
 from saccade_gateway.state import Here, in_thread
@@ -59,6 +59,54 @@ class WorkerList(BaseModel):
     """The workers that report, by pool and age."""
 
     items: list[WorkerView]
+
+
+class ScalingView(BaseModel):
+    """A queue's workers as the autoscaler last saw them, and why there are so many."""
+
+    queue: str
+    service: str
+    replicas: int
+    least: int
+    most: int
+    target_wait_s: float
+    expected_wait_s: float
+    waiting: int
+    busy: int
+    reason: str
+    at: Time
+
+
+class ScalingChange(BaseModel):
+    """A change of a queue's workers."""
+
+    queue: str
+    before: int
+    after: int
+    reason: str
+    at: Time
+
+
+class Scaling(BaseModel):
+    """What the autoscaler sees, and its last changes, the newest first; empty where none runs."""
+
+    items: list[ScalingView]
+    changes: list[ScalingChange]
+
+
+@router.get("/scaling")
+async def read_scaling(here: Here, caller: Reader) -> Scaling:  # noqa: ARG001 - asks for a key
+    """How many workers there are for each queue, and why."""
+    seen = await in_thread(scaling.last_seen, here.db)
+    changes = await in_thread(scaling.last_changes, here.db)
+    items = [ScalingView.model_validate({**row.seen, "queue": row.queue, "at": utc(row.at)}) for row in seen]
+    told = [
+        ScalingChange.model_validate(
+            {"queue": row.queue, "before": row.before, "after": row.after, "reason": row.reason, "at": utc(row.at)}
+        )
+        for row in changes
+    ]
+    return Scaling(items=items, changes=told)
 
 
 @router.get("/queues")

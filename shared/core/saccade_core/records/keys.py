@@ -18,6 +18,7 @@ from saccade_core.records.tables import KeyRow
 Role = Literal["read", "submit", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """Each role may do what those before it may: look; give files and jobs; operate queues and keys."""
+_SECRET = re.compile(r"sk_[A-Za-z0-9_-]{32,200}")
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -37,6 +38,19 @@ def make_key(db: Database, *, project: str, role: str, name: str = "") -> tuple[
         row = KeyRow(id=new_id("key"), hash=_hash(secret), project=project, role=role, name=name, created_at=created)
         session.add(row)
         return row, secret
+
+
+def admit_key(db: Database, secret: str, *, name: str) -> None:
+    """See to it that this secret, which was made elsewhere, is that of an administrator of the default project.
+
+    Raises errors.InvalidRequest where it is too short to be a secret.
+    """
+    if not _SECRET.fullmatch(secret):
+        raise InvalidRequest("An API key is 'sk_' and 32 or more letters, digits, '_' and '-'.", field=name)
+    values = {"hash": _hash(secret), "project": "default", "role": "admin", "name": name, "revoked_at": None}
+    admitted = db.insert(KeyRow).values(id=new_id("key"), created_at=now(), **values)
+    with db.write() as session:
+        session.execute(admitted.on_conflict_do_update(index_elements=["hash"], set_={"revoked_at": None}))
 
 
 def find_key(db: Database, secret: str) -> KeyRow | None:

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from saccade_core.errors import InvalidRequest, NotFound
 from saccade_core.records.database import Database
-from saccade_core.records.keys import any_key, find_key, list_keys, make_key, revoke_key
+from saccade_core.records.keys import admit_key, any_key, find_key, list_keys, make_key, revoke_key
 from saccade_core.records.tables import KeyRow
 
 
@@ -56,3 +56,18 @@ def test_a_projects_name_has_a_rule(db: Database, project: str) -> None:
 @pytest.mark.parametrize("project", ["0", "a", "team-1_b", "a" * 63])
 def test_a_project_may_be_called(db: Database, project: str) -> None:
     assert make_key(db, project=project, role="read")[0].project == project
+
+
+def test_a_key_that_was_made_elsewhere_is_admitted_once_and_for_all(db: Database) -> None:
+    secret = "sk_" + "a" * 40
+    admit_key(db, secret, name="SACCADE_ADMIN_KEY")
+    admit_key(db, secret, name="SACCADE_ADMIN_KEY")
+    found = find_key(db, secret)
+    assert found is not None
+    assert (found.project, found.role, found.name) == ("default", "admin", "SACCADE_ADMIN_KEY")
+    revoke_key(db, found.id)
+    assert find_key(db, secret) is None
+    admit_key(db, secret, name="SACCADE_ADMIN_KEY")
+    assert find_key(db, secret) is not None
+    with pytest.raises(InvalidRequest, match="32 or more"):
+        admit_key(db, "sk_short", name="SACCADE_ADMIN_KEY")

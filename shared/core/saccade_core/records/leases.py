@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from saccade_core.errors import LeaseLost, SaccadeError, StorageFailed, Unavailable, WorkerLost
 from saccade_core.ids import folder_of, parent_of
 from saccade_core.jobs import JobState
-from saccade_core.kind import Part
+from saccade_core.parts import Part
 from saccade_core.records.database import Database, now
 from saccade_core.records.parts import (
     FOLDER,
@@ -202,16 +202,16 @@ def succeed(
         return JobState.SUCCEEDED
 
 
-def split(db: Database, job: JobRow, planned: Sequence[Part], queue: str) -> JobState:
+def split(db: Database, job: JobRow, planned: Sequence[Part], queue: str, expected: int = 0) -> JobState:
     """Let the job wait for these parts of it, which are due in ``queue``; RUNNING, or CANCELLED where that was asked.
 
-    Raises LeaseLost.
+    A job that had parts already gets these besides; in all it is ``expected`` to have so many. Raises LeaseLost.
     """
     with db.write() as session:
         if _cancel_asked(session, job.id, job.token):
             _end(session, job.id, job.token, JobState.CANCELLED)
             return JobState.CANCELLED
-        add_parts(session, job, queue, planned)
+        add_parts(session, job, queue, planned, expected)
         close_attempts(session, job.id, "split")
         return JobState.RUNNING
 
@@ -223,12 +223,12 @@ def fail(db: Database, job: JobRow, error: SaccadeError) -> JobState:
     Returns the job's new state. Raises LeaseLost.
     """
     problem = problem_of(error)
-    tries = (job.token + 1) // 2  # each claim and each requeueing raises the token
-    outage = isinstance(error, Unavailable | StorageFailed) and tries < OUTAGE_TRIES
     with db.write() as session:
         if _cancel_asked(session, job.id, job.token):
             _end(session, job.id, job.token, JobState.CANCELLED)
             return JobState.CANCELLED
+        tries = (job.token + 1) // 2 - _splits(session, job)  # each claim, requeueing and split raises the token
+        outage = isinstance(error, Unavailable | StorageFailed) and tries < OUTAGE_TRIES
         if not outage and (not error.retryable or job.attempt >= job.max_attempts):
             _end(session, job.id, job.token, JobState.FAILED, error=problem)
             return JobState.FAILED
@@ -311,6 +311,12 @@ def _requeue(
         .values(**{"token": JobRow.token + 1, "lease_until": None, "publishes": 0, "error": problem, **values})
     )
     close_attempts(session, job_id, outcome, problem)
+
+
+def _splits(session: Session, job: JobRow) -> int:
+    """How often the job was split: runs that did what they should."""
+    of_job = (AttemptRow.job_id == job.id, AttemptRow.outcome == "split")
+    return 0 if job.parts_total is None else session.scalar(select(func.count()).where(*of_job)) or 0
 
 
 def _cancel_asked(session: Session, job_id: str, token: int) -> bool:

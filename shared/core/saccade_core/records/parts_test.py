@@ -11,10 +11,18 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from saccade_core.errors import Conflict, EngineFailed, LeaseLost, NotFound, UnreadableInput, WorkerLost
+from saccade_core.errors import (
+    Conflict,
+    EngineFailed,
+    LeaseLost,
+    NotFound,
+    StorageFailed,
+    UnreadableInput,
+    WorkerLost,
+)
 from saccade_core.ids import folder_of, owner_of, parent_of, part_id
 from saccade_core.jobs import JobState
-from saccade_core.kind import Part
+from saccade_core.parts import Part
 from saccade_core.records import fleet, leases, parts, removals, repair, statistics
 from saccade_core.records.database import Database
 from saccade_core.records.lookups import PARTS_SHOWN, JobFilter, get_job, list_artifacts, list_attempts, list_jobs
@@ -291,6 +299,142 @@ def test_deleting_or_expiring_a_job_takes_its_parts(db: Database) -> None:
     for job_id in (deleted, expiring):
         assert _parts(db, job_id) == []
         assert list_attempts(db, part_id(job_id, 0)) == []
+
+
+def _plan_more(db: Database, job_id: str, *, first: int, count: int = 2, expected: int = 0) -> JobRow:
+    """The join of the job, which is due, plans more parts; all of the weight 1."""
+    join = claimed(db, job_id, "joiner")
+    planned = [Part(i, {"start": i}) for i in range(first, first + count)]
+    assert leases.split(db, join, planned, "cpu.bulk", expected) is JobState.RUNNING
+    return join
+
+
+def _rounds(db: Database, *, expected: int = 0, **options: Any) -> str:
+    """The id of a job whose first two parts, of the weights 1 and 1, are done."""
+    job = claimed(db, accepted(db, **options).id, "planner")
+    leases.split(db, job, [Part(i, {}) for i in range(2)], "cpu.bulk", expected)
+    for index in range(2):
+        _finish(db, job.id, index)
+    return job.id
+
+
+def test_a_join_may_plan_more_parts(db: Database) -> None:
+    job_id = _rounds(db)
+    join = _plan_more(db, job_id, first=2)
+    job = record(db, job_id)
+    assert (job.state, job.seen_state, job.parts_left, job.parts_total) == (JobState.RUNNING, JobState.RUNNING, 2, 4)
+    assert job.lease_until is None
+    with pytest.raises(LeaseLost):
+        succeed(db, join)
+    assert _states(db, job_id) == ["succeeded", "succeeded", "queued", "queued"]
+    assert _names(db, job_id) == ["parts/0000/a.txt", "parts/0001/a.txt"]
+    for index in (3, 2):
+        _finish(db, job_id, index)
+    due = parts.join_due(db, part_id(job_id, 2))
+    assert due is not None and due.id == job_id
+    assert [f.part.index for f in parts.finished_parts(db, job_id)] == [0, 1, 2, 3]
+    succeed(db, claimed(db, job_id), _stored("all.txt", "jobs/all.txt"))
+    done = get_job(db, PROJECT, job_id)
+    assert (done.row.state, done.row.attempt, [a.name for a in done.artifacts]) == (JobState.SUCCEEDED, 1, ["all.txt"])
+    assert (_parts(db, job_id), _outcomes(db, job_id)) == ([], ["split", "split", "succeeded"])
+
+
+def test_who_lost_the_join_plans_no_parts(db: Database) -> None:
+    job_id = _rounds(db)
+    old = claimed(db, job_id, "old")
+    expire_lease(db, job_id)
+    assert [row.state for row in repair.take_back_expired(db)] == [JobState.QUEUED]
+    _plan_more(db, job_id, first=2)
+    with pytest.raises(LeaseLost):
+        leases.split(db, old, [Part(2, {})], "cpu.bulk")
+    assert _states(db, job_id)[2:] == ["queued", "queued"]
+
+
+def test_each_join_has_an_attempt_left_and_parts_as_many_as_the_job_was_given(db: Database) -> None:
+    job_id = _rounds(db, max_attempts=1)
+    for first in (2, 4):
+        assert leases.fail(db, claimed(db, job_id), WorkerLost("died")) is JobState.QUEUED
+        _plan_more(db, job_id, first=first)
+        for index in (first, first + 1):
+            _finish(db, job_id, index)
+    assert {row.max_attempts for row in _parts(db, job_id)} == {1}
+    assert leases.fail(db, claimed(db, job_id), WorkerLost("died")) is JobState.QUEUED
+    assert leases.fail(db, claimed(db, job_id), WorkerLost("died")) is JobState.FAILED
+
+
+def test_splits_are_no_outages(db: Database) -> None:
+    job_id = _rounds(db)
+    for first in range(2, 2 + leases.OUTAGE_TRIES):
+        _plan_more(db, job_id, first=first, count=1)
+        _finish(db, job_id, first)
+    begin = record(db, job_id).queued_at or 0.0
+    assert leases.fail(db, claimed(db, job_id), StorageFailed("away")) is JobState.WAITING
+    assert (record(db, job_id).run_at or 0.0) - begin < 100  # and not the minutes of a 20th try
+
+
+def test_progress_of_a_job_that_will_have_more_parts_goes_up_only(db: Database) -> None:
+    job_id = _rounds(db, expected=6)
+    seen = [record(db, job_id).progress]
+    for first, expected in ((2, 6), (4, 0)):
+        _plan_more(db, job_id, first=first, expected=expected)
+        seen.append(get_job(db, PROJECT, job_id).parts_progress)
+        for index in (first, first + 1):
+            _finish(db, job_id, index)
+        seen.append(record(db, job_id).progress)
+    told = [(round(p["fraction"], 4), p["stage"]) for p in seen if p is not None]
+    assert told == [
+        (0.3, "joining"),
+        (0.3, "part 3 of 6"),
+        (0.6, "joining"),
+        (0.6, "part 5 of 6"),
+        (0.9, "joining"),
+    ]
+
+
+def test_a_retry_of_a_failed_join_begins_where_it_was(db: Database) -> None:
+    job_id = _rounds(db, expected=6)
+    assert leases.fail(db, claimed(db, job_id), UnreadableInput("bad")) is JobState.FAILED
+    again = retry_job(db, PROJECT, job_id)
+    assert (again.state, again.seen_state) == (JobState.QUEUED, JobState.RUNNING)
+    assert again.progress is not None and again.progress["fraction"] == pytest.approx(0.3)
+
+
+def _may_fail(db: Database) -> str:
+    """The id of a job in three parts of which the second failed, and may."""
+    job = claimed(db, accepted(db).id, "planner")
+    leases.split(db, job, [Part(i, {}, may_fail=i > 0) for i in range(3)], "cpu.bulk")
+    failing = claimed(db, part_id(job.id, 1))
+    assert leases.fail(db, failing, UnreadableInput("It diverged.")) is JobState.FAILED
+    return job.id
+
+
+def test_a_part_that_may_fail_is_done_when_it_has(db: Database) -> None:
+    job_id = _may_fail(db)
+    assert (record(db, job_id).seen_state, record(db, job_id).parts_left) == (JobState.RUNNING, 2)
+    shown = get_job(db, PROJECT, job_id).parts_progress
+    assert shown is not None and (shown["stage"], shown["done"]) == ("part 2 of 3", 1.0)
+    lost = claimed(db, part_id(job_id, 2), "lost")
+    alter(db, lost.id, max_attempts=1)
+    expire_lease(db, lost.id)
+    assert [row.state for row in repair.take_back_expired(db)] == [JobState.FAILED]
+    _finish(db, job_id, 0)
+    assert parts.join_due(db, part_id(job_id, 1)) is not None
+    finished = parts.finished_parts(db, job_id)
+    assert [f.error and f.error["code"] for f in finished] == [None, "unreadable_input", "worker_lost"]
+    succeed(db, claimed(db, job_id))
+    assert record(db, job_id).state == JobState.SUCCEEDED
+
+
+def test_a_retry_does_not_repeat_a_part_that_may_fail_and_did(db: Database) -> None:
+    job_id = _may_fail(db)
+    leases.fail(db, claimed(db, part_id(job_id, 0)), UnreadableInput("bad"))  # one that may not
+    assert record(db, job_id).state == JobState.FAILED
+    assert _states(db, job_id) == ["failed", "failed", "cancelled"]
+    retry_job(db, PROJECT, job_id)
+    assert _states(db, job_id) == ["queued", "failed", "queued"]
+    for index in (0, 2):
+        _finish(db, job_id, index)
+    assert record(db, job_id).state == JobState.QUEUED
 
 
 def test_users_see_no_parts(db: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,9 +47,10 @@ class NewJob:
     ttl_s: float | None = None
 
 
-def accept(db: Database, new: NewJob) -> tuple[JobRow, bool]:
+def accept(db: Database, new: NewJob, also: Callable[[Session, JobRow], None] | None = None) -> tuple[JobRow, bool]:
     """Record a job; the second value is False where its idempotency key had recorded it before.
 
+    ``also`` records in the same transaction what else belongs to a new job; where it raises, nothing is recorded.
     Raises IdempotencyConflict where the key came with another request, UnknownReference where a file, or a job
     whose artefact is to be read, is gone.
     """
@@ -63,6 +64,8 @@ def accept(db: Database, new: NewJob) -> tuple[JobRow, bool]:
                 return found, False  # else it was deleted a moment ago: the key is free again
         _hold(session, row, FileRow, "file", new.file_ids)
         _hold(session, row, JobRow, "job", new.job_ids)
+        if also is not None:
+            also(session, row)
         return row, True
 
 

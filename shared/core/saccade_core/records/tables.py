@@ -93,6 +93,7 @@ class JobRow(Base):
     part: Mapped[int | None]
     part_spec: Mapped[dict[str, Any] | None]
     part_weight: Mapped[float | None]
+    part_may_fail: Mapped[bool | None]
     parts_total: Mapped[int | None]
     parts_left: Mapped[int | None]
 
@@ -299,71 +300,3 @@ class ForgottenRow(Base):
     project: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(primary_key=True)
     removed_at: Mapped[float]
-
-
-class ModelRow(Base):
-    """A trained model's name in a project; version numbers are given once, and never again."""
-
-    __tablename__ = "models"
-
-    project: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)
-    next_version: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[float]
-
-
-class ModelVersionRow(Base):
-    """One version of a trained model. From its job's claim to that job's success it is ``storing``, then ``ready``.
-
-    ``files``: by path in the version's folder ``{key, bytes, sha256}``; ``roles``, ``metrics``, ``facts`` and
-    ``checks`` are saccade_core.trained.TrainedModel's. ``wanted_at``: when somebody last wanted it to be served;
-    ``serving`` is what the keeper last saw of it at the model server (null, loading, available, failed).
-    """
-
-    __tablename__ = "model_versions"
-
-    project: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)
-    version: Mapped[int] = mapped_column(primary_key=True)
-    job_id: Mapped[str] = mapped_column(unique=True)
-    state: Mapped[str]
-    family: Mapped[str | None]
-    sha256: Mapped[str | None]
-    bytes: Mapped[int | None] = mapped_column(BigInteger)
-    files: Mapped[dict[str, Any] | None]
-    roles: Mapped[dict[str, str] | None]
-    metrics: Mapped[dict[str, Any] | None]
-    facts: Mapped[dict[str, Any] | None]
-    checks: Mapped[dict[str, Any] | None]
-    lineage: Mapped[dict[str, Any] | None]
-    created_at: Mapped[float]
-    wanted_at: Mapped[float | None]
-    serving: Mapped[str | None]
-    serving_error: Mapped[str | None] = mapped_column(Text)
-
-
-class ModelAliasRow(Base):
-    """What an alias stands for now."""
-
-    __tablename__ = "model_aliases"
-
-    project: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)
-    alias: Mapped[str] = mapped_column(primary_key=True)
-    version: Mapped[int]
-    changed_at: Mapped[float]
-
-
-class ModelAliasChangeRow(Base):
-    """What an alias has stood for, for rollbacks; ``id`` sorts by time."""
-
-    __tablename__ = "model_alias_changes"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project: Mapped[str]
-    name: Mapped[str]
-    alias: Mapped[str]
-    version: Mapped[int]
-    changed_at: Mapped[float]
-
-    __table_args__ = (Index(None, "project", "name", "alias", "id"),)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections import defaultdict
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import PIL.Image
 
-from saccade_core.assets import cache_folder
+from saccade_core.errors import UntrustedModel
 from saccade_core.kind import ModelFiles
 from saccade_models.boxes import Floats
 from saccade_models.detectors import Detections, Thresholds, batch_size, labels_of
+from saccade_models.detectors.ultralytics_home import environment
 from saccade_models.detectors.yolo import MAX_DETECTIONS, Fitted, fit
 from saccade_models.images import Pixels
 
-# ultralytics reads these when it is imported: fetch nothing, install nothing, run no code from weights, and keep the
-# settings file that it insists on out of the home folder.
-os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", ULTRALYTICS_SAFE_LOAD="1")
-os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder() / "ultralytics"))
+os.environ.update(environment())
 import torch
-from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 from ultralytics.utils import patches
 from ultralytics.utils.nms import non_max_suppression
 
@@ -32,6 +32,34 @@ PIL.Image.open = vars(patches)["_image_open"]
 
 # Where torchvision is loaded, ultralytics suppresses boxes with it, which is faster.
 import_module("torchvision")
+
+
+# What torch and ultralytics raise on bytes that are no checkpoint, or one that names anything but networks' classes.
+_NO_CHECKPOINT = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    LookupError,
+    EOFError,
+    ImportError,
+    OSError,
+    pickle.UnpicklingError,
+)
+
+
+def load_network(path: Path) -> DetectionModel:
+    """The network of a checkpoint, float32 on the CPU, not fused. Nothing in the file is executed: of classes only
+    those of networks are made. Raises UntrustedModel where it has anything else, or is no detector's checkpoint."""
+    try:
+        network, _ = load_checkpoint(str(path), device=torch.device("cpu"))
+    except _NO_CHECKPOINT:
+        network = None
+    if not isinstance(network, DetectionModel):
+        raise UntrustedModel(
+            f"{path.name} is not loaded: it is no checkpoint of a YOLO detector, or it holds code.", received=path.name
+        )
+    return network
 
 
 class YoloTorch:
@@ -45,8 +73,7 @@ class YoloTorch:
         self._number = torch.float16 if device.startswith("cuda") else torch.float32
         if device == "cpu":
             torch.set_num_threads(1)  # several processes side by side are faster than one with many threads
-        network, _ = load_checkpoint(str(model.path), device=self._device, fuse=True)
-        self._network = network.to(self._number).eval()
+        self._network = load_network(model.path).fuse(verbose=False).to(self._device, self._number).eval()
 
     def detect(self, pictures: Sequence[Pixels], thresholds: Thresholds) -> list[Detections]:
         """Each picture's detections, at most 300; pictures are (H, W, 3) uint8 BGR and may differ in size."""

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saccade_core.errors import Cancelled, UnreadableInput
-from saccade_core.kind import Context, DonePart, InputFile, Inputs, Part
+from saccade_core.kind import Context, InputFile, Inputs
+from saccade_core.parts import DonePart, Part
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_models.draw import LabelColors, Mark, draw_marks
 from saccade_models.images import Pixels

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from saccade_core.errors import UnreadableInput
-from saccade_core.kind import Context, DonePart, InputFile, Inputs, Part
+from saccade_core.kind import Context, InputFile, Inputs
 from saccade_core.media_types import HEAD_BYTES, UNKNOWN, media_type_of
+from saccade_core.parts import DonePart, Part
 from saccade_models.images import Pixels
 from saccade_models.media.joining import Scanned, join
 from saccade_models.media.look import Look, Seen, Work

@@ -32,6 +32,9 @@ class ProbeParams(Params):
     steps: int = Field(default=1, ge=1, le=1000)
     models: list[str] = Field(default=[], description="Weights that the run declares")
     parts: int = Field(default=0, ge=0, le=100, description="Split into so many parts, which all behave as told")
+    rounds: int = Field(default=1, ge=1, le=100, description="The join plans as many parts again, so often in all")
+    may_fail: bool = Field(default=False, description="A part that fails does not fail the job")
+    bad_join: int = Field(default=0, ge=0, description="The join of this round dies the first time")
     bad_part: int = Field(default=-1, ge=-1, description="Only this part behaves as told; the others just write")
     effects: str = Field(default="", description="A file that gets one line for each run")
 

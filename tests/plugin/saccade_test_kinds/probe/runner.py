@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from saccade_core.errors import EngineFailed, UnreadableInput
-from saccade_core.kind import Context, DonePart, Inputs, Part
+from saccade_core.kind import Context, Inputs
+from saccade_core.parts import DonePart, Part, Plan
 from saccade_test_kinds.probe.contract import ProbeParams, ProbeResult
 
 
@@ -36,12 +37,12 @@ def run(inputs: Inputs, params: ProbeParams, context: Context) -> ProbeResult:
     return ProbeResult(text=params.text + (file.path.read_text() if file else ""), resumed_at=resumed_at)
 
 
-def plan(inputs: Inputs, params: ProbeParams, context: Context) -> list[Part]:
-    """As many parts as asked for, the later ones heavier; ``mode`` is for them, the join always goes well."""
+def plan(inputs: Inputs, params: ProbeParams, context: Context) -> Plan:
+    """As many parts as asked for, the later ones heavier; ``mode`` is for them."""
     if params.parts:
         _note(params.effects, params.text)
         context.uses_model("planner", "1")
-    return [Part(i, {"word": f"{params.text} {i}"}, weight=1.0 + i) for i in range(params.parts)]
+    return _planned(params, 0)
 
 
 def run_part(inputs: Inputs, params: ProbeParams, context: Context, part: Part) -> dict[str, Any]:
@@ -57,15 +58,33 @@ def run_part(inputs: Inputs, params: ProbeParams, context: Context, part: Part) 
     return {"length": len(part.spec["word"])}
 
 
-def join(inputs: Inputs, params: ProbeParams, context: Context, parts: Sequence[DonePart]) -> ProbeResult:
-    """What the parts wrote, a line each; ``echo.txt`` has the text and the result the lines."""
+def join(inputs: Inputs, params: ProbeParams, context: Context, parts: Sequence[DonePart]) -> ProbeResult | Plan:
+    """What the parts wrote, or why they failed, a line each; ``echo.txt`` has the text and the result the lines."""
     _note(params.effects, params.text)
     context.progress(1, 2, "joining")
-    lines = [(part.folder / "part.txt").read_text() for part in parts]
-    assert [part.result["length"] for part in parts] == [len(part.part.spec["word"]) for part in parts]
+    done_rounds = len(parts) // params.parts
+    if params.bad_join == done_rounds:
+        _die_once(Path(f"{params.effects}.died"))
+    if done_rounds < params.rounds:
+        return _planned(params, len(parts))
+    lines = [part.error["code"] if part.error else (part.folder / "part.txt").read_text() for part in parts]
+    went_well = [part for part in parts if part.error is None]
+    assert [part.result["length"] for part in went_well] == [len(part.part.spec["word"]) for part in went_well]
     context.uses_model("joiner", "1")
     context.artifact("echo.txt").write_text(params.text)
     return ProbeResult(text="\n".join(lines))
+
+
+def _planned(params: ProbeParams, first: int) -> Plan:
+    indices = range(first, first + params.parts)
+    parts = [Part(i, {"word": f"{params.text} {i}"}, 1.0 + i % params.parts, may_fail=params.may_fail) for i in indices]
+    return Plan(parts, params.parts * params.rounds)
+
+
+def _die_once(marker: Path) -> None:
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _note(effects: str, line: str) -> None:

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from saccade_core.errors import SaccadeError
 from saccade_core.kind import Artifact, Kind, Params, Pool, Result
+from saccade_core.trained import read_wanted
 from saccade_models.media_types import MEDIA, MEDIA_ARTIFACTS, MediaParams, MediaResult
 from saccade_models.weights import models, versions
 
@@ -51,9 +52,10 @@ class DetectObjectsParams(MediaParams):
 
     model: str = Field(
         default="yolo11n",
-        max_length=100,
+        max_length=130,
         description="A registered detector, or one version of it as name@version: "
-        + ", ".join(name for name, model in models().items() if model.family in _POOLS),
+        + ", ".join(name for name, model in models().items() if model.family in _POOLS)
+        + ". Or a detector that you trained: name, name@3 or name@production",
     )
     min_score: float = Field(default=0.25, ge=0, le=1, description="Least score of an object")
     iou: float = Field(
@@ -83,6 +85,13 @@ class DetectObjectsParams(MediaParams):
     @field_validator("model")
     @classmethod
     def _is_detector(cls, name: str) -> str:
+        if not _is_registered(name):
+            if read_wanted(name) is None:
+                raise ValueError(
+                    f"{name[:80]!r} can be no model's name; registered are: {', '.join(models())}; "
+                    "one that you trained is called as in 'cells', 'cells@3' or 'cells@production'"
+                )
+            return name
         try:
             family = versions(name)[0].family
         except SaccadeError as error:
@@ -169,12 +178,17 @@ class DetectObjectsResult(MediaResult):
     lines: list[DetectObjectsLineCounts]
 
 
+def _is_registered(name: str) -> bool:
+    return name.partition("@")[0] in models()
+
+
 def _models(params: DetectObjectsParams) -> list[str]:
     return [params.model]
 
 
 def _pools(params: DetectObjectsParams) -> tuple[Pool, ...]:
-    return _POOLS[versions(params.model)[0].family]
+    """What users train is of the family yolo."""
+    return _POOLS[versions(params.model)[0].family if _is_registered(params.model) else "yolo"]
 
 
 KIND = Kind(
@@ -192,6 +206,7 @@ KIND = Kind(
         Artifact("labels.zip", "Of a video: the same for each frame with objects, and data.yaml with the class names"),
     ),
     models=_models,
+    families=("yolo",),
     parts=True,
     pools_for=_pools,
     together=8,

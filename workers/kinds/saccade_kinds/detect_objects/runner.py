@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from saccade_core.kind import Context, DonePart, Inputs, Part
+from saccade_core.kind import Context, Inputs
+from saccade_core.parts import DonePart, Part
 from saccade_kinds.detect_objects.classes import chosen_classes
 from saccade_kinds.detect_objects.contract import DetectObjectsParams, DetectObjectsResult
 from saccade_kinds.detect_objects.files import write_files

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from saccade_core.assets import asset
 from saccade_core.errors import Cancelled, InvalidParams, UnreadableInput
+from saccade_core.kind import ModelFiles
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_kinds.detect_objects.contract import KIND, DetectObjectsParams, DetectObjectsResult
 from saccade_kinds.detect_objects.runner import join, plan, run, run_part
@@ -88,6 +89,18 @@ def test_the_files_say_what_the_result_says(tmp_path: Path) -> None:
     x1, y1, x2, y2 = (int(v) for v in result.objects[0].box)
     assert changed[y1 + 5 : y2, x1 : x1 + 2].any() and changed[y1 + 5 : y2 - 5, x2 - 3 : x2].any()
     assert not changed[:100].any()
+
+
+def test_a_detector_that_a_user_trained_says_its_own_labels(tmp_path: Path) -> None:
+    """As a worker brings it: the forms by role, and of facts what its training registered."""
+    files = local_model("yolo11n")
+    facts = {"family": "yolo", "trained": True, "input_size": 640, "labels": [f"thing {n}" for n in range(80)]}
+    own = ModelFiles("things", "3", files.sha256, files.files, facts)
+    context = LocalContext(tmp_path, weights=lambda _: own)
+    params = DetectObjectsParams(model="things@production", classes=["thing 16"], min_score=0.5)
+    result = run(inputs_of(media=asset(DOG)), params, context)
+    assert result.counts == {"thing 16": 1}  # COCO's dog
+    assert context.models[0] == ("things", "3", files.sha256)
 
 
 def test_only_the_files_asked_for_are_written(tmp_path: Path) -> None:
@@ -224,7 +237,8 @@ def test_cancelling_ends_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"model": "yolo12x"}, "No model is called 'yolo12x'; there are:"),
+        ({"model": "Yolo 12"}, "'Yolo 12' can be no model's name; registered are: .*yolo11n"),
+        ({"model": "cells@0"}, "can be no model's name"),
         ({"model": "yolo11n@0"}, "has no version '0'"),
         ({"model": "yunet"}, "finds no objects; those that do are: faster_rcnn"),
         ({"min_score": 1.1}, "less than or equal to 1"),
@@ -245,6 +259,13 @@ def test_params_are_checked(wrong: dict[str, Any], message: str) -> None:
 def test_the_pools_follow_from_the_model() -> None:
     pools_for = KIND.pools_for
     assert pools_for is not None
-    for model, pools in {"yolo11n": ("torch", "cpu"), "ssd_mobilenet": ("cpu",), "faster_rcnn": ("torch",)}.items():
+    own = dict.fromkeys(("cells", "cells@3", "cells@production"), ("torch", "cpu"))
+    assert KIND.families == ("yolo",)
+    for model, pools in {
+        **own,
+        "yolo11n": ("torch", "cpu"),
+        "ssd_mobilenet": ("cpu",),
+        "faster_rcnn": ("torch",),
+    }.items():
         params = DetectObjectsParams(model=model)
         assert (tuple(pools_for(params)), list(KIND.models(params))) == (pools, [model])

@@ -11,9 +11,10 @@ from saccade_kinds.evaluate_detections.contract import (
     EvaluateDetectionsResult,
 )
 from saccade_models.evaluation.confusion import confusion
+from saccade_models.evaluation.draw_confusion import draw_confusion
 from saccade_models.evaluation.measure import ClassMeasure, measure
 from saccade_models.evaluation.pairing import read_pair
-from saccade_models.evaluation.report import draw_confusion, draw_curves, write_csv
+from saccade_models.evaluation.report import draw_curves, write_csv
 
 #: Shares of the work after reading, in hundredths: measuring, confusion, drawing.
 _READ, _MEASURED, _CONFUSED, _ALL = 20, 80, 90, 100

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from saccade_core.kind import Context, DonePart, Inputs, Part
+from saccade_core.kind import Context, Inputs
+from saccade_core.parts import DonePart, Part
 from saccade_kinds.recognize_faces.contract import RecognizeFacesFace, RecognizeFacesParams, RecognizeFacesResult
 from saccade_models.draw import LabelColors, bgr
 from saccade_models.faces.calibrate import calibrate, pairs

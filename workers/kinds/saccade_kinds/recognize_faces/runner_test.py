@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from saccade_core.assets import asset
 from saccade_core.errors import NotFound
-from saccade_core.kind import DonePart, GalleryFiles, Part
+from saccade_core.kind import GalleryFiles
+from saccade_core.parts import DonePart, Part
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_kinds.recognize_faces.contract import KIND, RecognizeFacesParams, RecognizeFacesResult
 from saccade_kinds.recognize_faces.runner import join, plan, run, run_part

@@ -75,8 +75,12 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_model_alias_changes_project_name_alias_id"), ["project", "name", "alias", "id"], unique=False
         )
+    with op.batch_alter_table("jobs") as batch_op:
+        batch_op.add_column(sa.Column("part_may_fail", sa.Boolean(), nullable=True))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("jobs") as batch_op:
+        batch_op.drop_column("part_may_fail")
     for table in ("model_alias_changes", "model_aliases", "model_versions", "models"):
         op.drop_table(table)

@@ -1,0 +1,1 @@
+"""Predictions of trained models through TensorFlow Serving's protocol, without TensorFlow."""

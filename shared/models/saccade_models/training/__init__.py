@@ -1,0 +1,1 @@
+"""Training of networks: parameters, the loop, its checkpoints, what it learnt and how well."""

@@ -1,0 +1,1 @@
+"""A training without a network, for tests of what is done with trainings."""

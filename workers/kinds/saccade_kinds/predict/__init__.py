@@ -1,0 +1,1 @@
+"""Kind ``predict``: what a trained model says of rows of a table, or of pictures."""

@@ -1,0 +1,1 @@
+"""Kind ``train_classifier``: a network that tells classes of pictures apart, trained and registered."""

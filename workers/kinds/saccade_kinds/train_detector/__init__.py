@@ -1,0 +1,1 @@
+"""Kind ``train_detector``: a YOLO detector learnt from labelled pictures."""
