@@ -79,6 +79,7 @@ def fit(
     """
     earlier = checkpoint.read(context.checkpoints / checkpoint.NAME)
     threads = make_repeatable(params.seed, context, earlier.standing.threads if earlier else None)
+    context.uses_model("keras", keras.__version__)
     model = network()
     standard = standard_of(model, data)
     scaled = replace(data, train=standard.scaled(data.train), valid=standard.scaled(data.valid))

@@ -66,9 +66,9 @@ def join(
     if following:
         return _planned(search, standing.done, following)
     if best is None:
-        raise InvalidParams(
-            f"None of {len(parts)} trials went well; the first: {_problem(parts[0])}", field="params.space"
-        )
+        # Where the data is at fault, every trial says so of its input.
+        field = (parts[0].error or {}).get("field") or "params.space"
+        raise InvalidParams(f"None of {len(parts)} trials went well; the first: {_problem(parts[0])}", field=field)
     complete = len(parts) >= search.trials
     return _result(context, standing, best, "trials" if complete else "time_budget" if used_up else "nothing_left")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
+from importlib.metadata import version
 from typing import Literal
 
 from saccade_core.kind import Context, Inputs, ModelFiles
@@ -51,6 +52,7 @@ class _Run:
 
     def result(self) -> TrainDetectorResult:
         context, params = self._context, self._params
+        context.uses_model("ultralytics", version("ultralytics"))
         data = self._read()
         trained = self._train(data)
         self._folder.mkdir()
