@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -143,14 +144,18 @@ def _adapter() -> TypeAdapter[JobRequest]:
 def _input_field(given: Input) -> tuple[Any, Any]:
     extra: dict[str, JsonValue] = {"accepts": [*given.accepts]}
     if given.many:
-        shape: Any = Annotated[
-            list[Reference], Field(min_length=1 if given.required else 0, max_length=given.max_items)
-        ]
+        size = Field(min_length=1 if given.required else 0, max_length=given.max_items)
+        shape: Any = Annotated[list[Reference], BeforeValidator(_one_as_list), size]
     else:
         shape = Reference
     if given.required:
         return shape, Field(description=given.description, json_schema_extra=extra)
     return shape | None, Field(default=None, description=given.description, json_schema_extra=extra)
+
+
+def _one_as_list(value: Any) -> Any:
+    """One reference stands for a list of it."""
+    return [value] if isinstance(value, str) else value
 
 
 def _data_uri(name: str, data: bytes) -> str:

@@ -337,3 +337,11 @@ def test_a_waiting_client_that_goes_away_is_forgotten(gateway: Served, api: http
     while waiting() and time.monotonic() < limit:
         time.sleep(0.05)
     assert waiting() == 0
+
+
+def test_one_reference_stands_for_a_list_of_it(shared_api: httpx.Client) -> None:
+    body = {"kind": "assemble_video", "inputs": {"images": PNG_URI}, "params": {}}
+    job = shared_api.post("/v1/jobs", json=body)
+    assert job.status_code == 202, job.text
+    [uri] = job.json()["inputs"]["images"]
+    assert PNG_URI.startswith(uri[:20])

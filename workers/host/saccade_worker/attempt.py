@@ -215,7 +215,8 @@ class Attempt:
                 if job.parent_id is None:  # else the lease tells how far all parts are
                     host.live.event(job.id, "progress", progress.model_dump())
             case "model":
-                self._provenance.models.append(ModelUsed(**message))
+                used = ModelUsed(**message)
+                self._provenance.models += [] if used in self._provenance.models else [used]
             case "checkpoint":
                 store_checkpoint(host.blobs, job, task.root, str(message["name"]), str(message["copy"]))
             case "face" if task.gallery is not None:

@@ -19,6 +19,7 @@ from saccade_kinds.register_model.contract import RegisterModelParams, RegisterM
 from saccade_kinds.register_model.runner import run
 from saccade_models.networks.build import build
 from saccade_models.networks.presets import preset
+from saccade_models.serving.answers import decode
 from saccade_models.serving.preprocess import load_preprocess
 from saccade_models.tables.encode import TableInput
 
@@ -60,7 +61,7 @@ def test_an_h5_becomes_a_served_model_with_its_labels(tmp_path: Path) -> None:
     rows = encode.encode_rows([dict(zip(("x1", "x2", "x3", "x4"), map(float, row), strict=True)) for row in MEASURES])
     served: Any = tf.saved_model.load(str(registered.folder / "saved_model"))
     outputs = served.signatures["serving_default"](inputs=tf.constant(rows, tf.float32))["outputs"].numpy()
-    assert [answer.label for answer in encode.decode(outputs)] == FLOWERS
+    assert [answer.label for answer in decode(encode, outputs.tolist(), top_k=1)] == FLOWERS
 
 
 def test_a_keras_file_of_pictures_with_a_network_in_the_network(tmp_path: Path) -> None:
