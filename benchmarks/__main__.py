@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import face_search, faces, frames, jobs, landmarks, memory, objects, pages, video
+from benchmarks import face_search, faces, frames, jobs, landmarks, memory, objects, pages, serving, training, video
 from servers.stack import Stack
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -28,27 +29,42 @@ PARTS: dict[str, Callable[[Stack], str]] = {
     "landmarks": landmarks.section,
     "face_search": face_search.section,
     "memory": memory.section,
+    "serving": serving.section,
+    "training": training.section,
 }
+#: Before each section of the page: what was measured, when, and of which commit.
+_MARK = re.compile(r"^<!-- (?P<name>\w+): .* -->$", re.MULTILINE)
 
 
 def main() -> None:
-    """Measure one after the other."""
+    """Measure one after the other; the page keeps what it has of the others."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("--only", choices=list(PARTS), action="append")
     only = parser.parse_args().only or list(PARTS)
-    sections = [_machine()]
+    sections = _sections(RESULTS.read_text("utf-8") if RESULTS.exists() else "")
     with closing(Stack()) as stack:
         stack.start()
         for name, section in PARTS.items():
             if name in only:
-                sections.append(section(stack))
-                print(sections[-1], flush=True)
-    if len(only) == len(PARTS):
-        RESULTS.write_text("\n\n".join(sections) + "\n", "utf-8")
+                sections[name] = f"<!-- {name}: {datetime.now(UTC):%Y-%m-%d}, commit {_commit()} -->\n{section(stack)}"
+                print(sections[name], flush=True)
+    page = [_machine(), *(sections[name] for name in PARTS if name in sections)]
+    RESULTS.write_text("\n\n".join(page) + "\n", "utf-8")
+
+
+def _sections(page: str) -> dict[str, str]:
+    """What the page says of each part, with its mark."""
+    marks = [*_MARK.finditer(page)]
+    ends = [*(mark.start() for mark in marks[1:]), len(page)]
+    return {mark["name"]: page[mark.start() : end].strip() for mark, end in zip(marks, ends, strict=True)}
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _machine() -> str:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     memory = psutil.virtual_memory().total / 2**30
     model = next(
         (
@@ -60,7 +76,7 @@ def _machine() -> str:
     )
     return (
         "# Results\n\n"
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}. {os.cpu_count()} cores ({model}), "
+        f"{os.cpu_count()} cores ({model}), "
         f"{memory:.0f} GiB, Python {platform.python_version()}, {platform.system()} {platform.release()}. "
         "`make bench` writes this page. The machine is shared: ratios hold better than absolute figures."
     )
