@@ -177,7 +177,7 @@ def test_a_killed_training_goes_on_where_it_was(start_stack: StartStack, tmp_pat
     """Its worker is killed -9 after a few epochs: the job goes on there, with the curve and the weights of an
     undisturbed run."""
     mine = start_stack(workers="keras=0,keras.train=1")
-    params: dict[str, Any] = {"target": "Exited", "epochs": 12, "seed": 7, "batch_size": 8, "patience": None}
+    params: dict[str, Any] = {"target": "Exited", "epochs": 25, "seed": 7, "batch_size": 4, "patience": None}
     calm = finished(mine, "train_tabular", {"table": CHURN}, name="calm", **params)
     job = submitted(mine, "train_tabular", {"table": CHURN}, name="disturbed", **params)
     epochs = 0
@@ -186,7 +186,8 @@ def test_a_killed_training_goes_on_where_it_was(start_stack: StartStack, tmp_pat
             epochs = event.data["step"]
             if epochs == 4:
                 break
-    eventually(lambda: any((mine.data_dir / "blobs" / "jobs" / job.id / "checkpoints").rglob("*")), what="a checkpoint")
+    kept = mine.data_dir / "blobs" / "objects" / "jobs" / job.id / "checkpoints"
+    eventually(lambda: any(path.is_file() for path in kept.rglob("*")), what="a checkpoint")
     mine.kill("keras-train-1")
     ended = mine.client.wait(job.id, timeout_s=300)
     assert ended.state is JobState.SUCCEEDED, ended.error

@@ -20,8 +20,9 @@ from saccade_core.errors import EncryptedInput, InputTooLarge, UnreadableInput
 from saccade_core.kind import InputFile
 
 _CHUNK = 1 << 20
-#: The list of entries is read at once: no more than so many bytes of it.
+#: The list of entries is read at once: no more than so many bytes of it, more where more entries are allowed.
 _MAX_DIRECTORY = 32 << 20
+_DIRECTORY_ENTRY = 128
 _MAX_NAME, _MAX_NAME_PART = 1024, 255
 _MIB = 1 << 20
 
@@ -29,12 +30,14 @@ _MIB = 1 << 20
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
     """Caps on an archive: ``files`` entries, ``bytes`` unpacked in all and ``file_bytes`` of one; ``ratio`` is
-    unpacked to packed bytes, of one entry and of the whole (no picture or label file comes near 200)."""
+    unpacked to packed bytes, of one entry and of the whole (no picture or label file comes near 200); an entry of
+    ``any_ratio_bytes`` or less may have any."""
 
     files: int = 100_000
     bytes: int = 8 << 30
     file_bytes: int = 1 << 30
     ratio: float = 200.0
+    any_ratio_bytes: int = _MIB
 
 
 class Archive:
@@ -89,7 +92,7 @@ class Archive:
 def open_archive(file: InputFile, limits: ArchiveLimits | None = None) -> Generator[Archive]:
     """Open and check a zip; raises UnreadableInput, EncryptedInput or InputTooLarge, each naming ``file.field``."""
     limits = limits or ArchiveLimits()
-    with _Frugal(file) as stream:
+    with _Frugal(file, max(_MAX_DIRECTORY, limits.files * _DIRECTORY_ENTRY)) as stream:
         try:
             zipped = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, UnicodeError):
@@ -101,12 +104,12 @@ def open_archive(file: InputFile, limits: ArchiveLimits | None = None) -> Genera
 class _Frugal(io.BufferedReader):
     """A file that refuses to give more at once than the longest list of entries allowed."""
 
-    def __init__(self, file: InputFile) -> None:
+    def __init__(self, file: InputFile, most: int) -> None:
         super().__init__(io.FileIO(file.path))
-        self._field = file.field
+        self._field, self._most = file.field, most
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _MAX_DIRECTORY:
+        if size is not None and size > self._most:
             raise InputTooLarge("The archive's list of entries is too long.", field=self._field, received=size)
         return super().read(size)
 
@@ -161,7 +164,7 @@ def _check_entry(info: zipfile.ZipInfo, file: InputFile, limits: ArchiveLimits) 
             field=file.field,
             received=info.file_size,
         )
-    if info.file_size > _MIB and info.file_size > limits.ratio * max(1, info.compress_size):
+    if info.file_size > limits.any_ratio_bytes and info.file_size > limits.ratio * max(1, info.compress_size):
         raise _bomb(file, limits, info.file_size / max(1, info.compress_size))
 
 

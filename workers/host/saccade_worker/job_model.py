@@ -17,7 +17,7 @@ from saccade_core.blobs import Blobs, Check
 from saccade_core.errors import EngineFailed
 from saccade_core.jobs import Provenance
 from saccade_core.kind import ARTIFACT_NAME, Kind
-from saccade_core.records import models
+from saccade_core.records import model_storing, models
 from saccade_core.records.database import Database
 from saccade_core.records.models import StoredModel, prefix_of
 from saccade_core.records.tables import JobRow
@@ -43,6 +43,7 @@ class JobModel:
 
     ref: TrainedRef
     root: Path
+    db: Database
     told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def register(self, message: dict[str, Any]) -> None:
@@ -52,7 +53,7 @@ class JobModel:
     def store(self, blobs: Blobs, job: JobRow, made_by: Provenance, check: Check) -> Effect | None:
         """Put the model's files into the object store; what is to be recorded with the job's success.
 
-        Raises EngineFailed where the runner told what cannot be, StorageFailed, and what ``check`` raises.
+        Raises EngineFailed where the runner told what cannot be, StorageFailed, LeaseLost, and what ``check`` raises.
         """
         if not self.told:
             return None
@@ -64,20 +65,21 @@ class JobModel:
             why = str(error) if isinstance(error, _CannotBeKept) else type(error).__name__
             raise EngineFailed(f"The runner registered a model that cannot be kept: {why}.") from error
         prefix = prefix_of(job.project, self.ref.name, self.ref.version)
+        # From now on no other attempt stores under this number, also while this process is stopped within a transfer.
+        model_storing.begin(self.db, job, self.ref.name, self.ref.version)
         files = {path: _put(blobs, f"{prefix}{path}", file, check) for path, file in found.items()}
-        # What an earlier attempt of the job stored, and this one has not.
-        blobs.delete([s.key for s in blobs.list(prefix) if s.key.removeprefix(prefix) not in files])
         model = StoredModel(files=files, lineage=_lineage(job, made_by), **told)
         return partial(models.register, project=job.project, job_id=job.id, version=self.ref.version, model=model)
 
 
 def model_of(db: Database, job: JobRow, kind: Kind, root: Path) -> JobModel | None:
-    """The version that the job registers, reserved now or by an earlier attempt; None where its kind registers none."""
+    """The version that the job registers, reserved now or by an earlier attempt; None where its kind registers none.
+
+    Raises LeaseLost."""
     name = kind.registers(registry.validate_params(kind, job.params))
     if name is None:
         return None
-    version = models.reserve(db, job.project, name, job.parent_id or job.id)
-    return JobModel(TrainedRef(name=name, version=version), root)
+    return JobModel(TrainedRef(name=name, version=model_storing.number_for(db, job, name)), root, db)
 
 
 def _lineage(job: JobRow, made_by: Provenance) -> dict[str, Any]:

@@ -33,7 +33,8 @@ from saccade_core.trained import Wanted
 def delete_version(db: Database, project: str, name: str, version: int) -> list[str]:
     """Remove a version; the prefixes of the bytes that must go, which are on record until they are gone.
 
-    Raises UnknownModel; Conflict while an alias stands for it, or while an unfinished job names it or runs with it.
+    Raises UnknownModel; Conflict while an alias stands for it, while an unfinished job names it or runs with it, and
+    where it is the model's last one while an unfinished job names the model.
     """
     with db.write() as session:
         lock_model(session, project, name)
@@ -49,6 +50,9 @@ def delete_version(db: Database, project: str, name: str, version: int) -> list[
                 received=version,
             )
         _refuse_used(session, f"{name}@{version}", read_id(project, name, version))
+        others = select(ModelVersionRow.version).where(ready(project, name), ModelVersionRow.version != version)
+        if session.scalars(others.limit(1)).first() is None:
+            _refuse_used(session, name, read_id(project, name))
         keys = [prefix_of(project, name, version)]
         session.delete(row)
         must_go(db, session, keys)

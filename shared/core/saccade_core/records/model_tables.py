@@ -26,7 +26,8 @@ class ModelVersionRow(Base):
 
     ``files``: by path in the version's folder ``{key, bytes, sha256}``; ``roles``, ``metrics``, ``facts`` and
     ``checks`` are saccade_core.trained.TrainedModel's. ``wanted_at``: when somebody last wanted it to be served;
-    ``serving`` is what the keeper last saw of it at the model server (null, loading, available, failed).
+    ``serving`` is what the keeper last saw of it at the model server (null, loading, available, failed);
+    ``stored_by`` is the token of the one attempt at the job that has stored files under the number, null before that.
     """
 
     __tablename__ = "model_versions"
@@ -36,6 +37,7 @@ class ModelVersionRow(Base):
     version: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(unique=True)
     state: Mapped[str]
+    stored_by: Mapped[int | None]
     family: Mapped[str | None]
     sha256: Mapped[str | None]
     bytes: Mapped[int | None] = mapped_column(BigInteger)

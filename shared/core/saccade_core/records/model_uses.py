@@ -1,5 +1,5 @@
-"""Which jobs use which trained models: what an unfinished job needs is not deleted, and a job in parts goes on with
-the version that it began with. Both are among what a job reads (``job_reads``)."""
+"""Which jobs use which trained models: what an unfinished job needs is not deleted, and a job goes on with the version
+that it began with, in all its parts and attempts. Both are among what a job reads (``job_reads``)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ def hold(db: Database, session: Session, project: str, job_id: str, wanted: Want
 
     Raises UnknownModel where it was deleted meanwhile.
     """
-    locked = select(ModelRow.name).where(is_model(ModelRow, project, wanted.name)).with_for_update(read=True)
-    session.execute(locked).scalar_one_or_none()
+    _keep(session, project, wanted.name)
     find_in(session, project, wanted)
     note = db.insert(JobReadRow).values(job_id=job_id, read_id=read_id(project, wanted.name, wanted.version))
     session.execute(note.on_conflict_do_nothing())
 
 
 def use(db: Database, project: str, job_id: str, wanted: Wanted) -> ModelVersionRow:
-    """As ``find``, for a job that runs in several steps: it goes on with the version that it found first, also where
-    the alias stands for another by now, as long as that version is there."""
+    """As ``find``, for a job that runs: the version is not deleted while the job has not ended, and the job goes on
+    with the one that it found first, also where the alias stands for another by now, as long as that is there."""
     if wanted.version is not None:
         return find(db, project, wanted)
     as_named = f"{read_id(project, wanted.name)}@{wanted.alias or ''}="
@@ -40,11 +39,18 @@ def use(db: Database, project: str, job_id: str, wanted: Wanted) -> ModelVersion
     if there:
         return there[0]
     with db.write() as session:
+        _keep(session, project, wanted.name)
         found = find_in(session, project, wanted)
         for read in (f"{as_named}{found.version}", read_id(project, wanted.name, found.version)):
             note = db.insert(JobReadRow).values(job_id=job_id, read_id=read)
             session.execute(note.on_conflict_do_nothing())
         return found
+
+
+def _keep(session: Session, project: str, name: str) -> None:
+    """See to it that nothing of the model is deleted until the transaction ends."""
+    locked = select(ModelRow.name).where(is_model(ModelRow, project, name)).with_for_update(read=True)
+    session.execute(locked).scalar_one_or_none()
 
 
 def read_id(project: str, name: str, version: int | None = None) -> str:

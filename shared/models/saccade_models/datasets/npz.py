@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -35,11 +35,14 @@ _NAMES: Mapping[PartName, tuple[tuple[str, str], ...]] = {
 }
 _CLASS_NAMES = ("class_names", "classes")
 _MAX_HEADER = 10_000
+#: Pictures whose values are turned into bytes at a time: no second copy of all of them is made.
+_AT_ONCE = 256
 
 
 def read_npz(archive: Archive, file: InputFile) -> PictureSet:
-    """The pictures of an ``.npz``: arrays (N, H, W) or (N, H, W, 1 or 3; RGB), of bytes, or floats within 0..1.
+    """The pictures of an ``.npz``: arrays (N, H, W) or (N, H, W, 1 or 3; RGB), of numbers within 0..255 or 0..1.
 
+    All parts have one scale: where no value of any part is above 1 (booleans among them), 1 is white, else 255 is.
     Labels are (N,) or (N, 1), whole numbers or words; ``class_names`` may give the numbers' names. Objects (pickles)
     are refused, and so are arrays whose size is not their header's, before anything is allocated. Raises
     UnreadableInput, InputTooLarge or UntrustedModel.
@@ -56,11 +59,16 @@ def read_npz(archive: Archive, file: InputFile) -> PictureSet:
         part: _labels(_read(archive, names[y], file), y, file) for part, (_, y) in found.items()
     }
     classes, numbered = _classes(words, _class_names(archive, names, file), file)
-    parts: dict[PartName, PicturePart] = {}
+    arrays: dict[PartName, NDArray[Any]] = {}
     for part, (x, _) in found.items():
-        pixels = _pixels(_read(archive, names[x], file), x, file)
-        if len(pixels) != len(numbered[part]):
-            raise refused(file, f"{x!r} holds {len(pixels)} pictures and {len(numbered[part])} labels belong to them")
+        arrays[part] = _pictures(_read(archive, names[x], file), x, file)
+        if len(arrays[part]) != len(numbered[part]):
+            held = f"{len(arrays[part])} pictures and {len(numbered[part])} labels belong to them"
+            raise refused(file, f"{x!r} holds {held}")
+    white = _white({found[part][0]: array for part, array in arrays.items()}, file)
+    parts: dict[PartName, PicturePart] = {}
+    for part in found:
+        pixels = _pixels(arrays.pop(part), white)
         parts[part] = PicturePart(pixels, numbered[part], [f"{part}[{i}]" for i in range(len(pixels))])
     check_classes(classes, parts, file)
     used = {name for pair in found.values() for name in pair} | set(_CLASS_NAMES)
@@ -97,24 +105,44 @@ def _read(archive: Archive, name: str, file: InputFile) -> NDArray[Any]:
         raise refused(file, f"{name!r} is damaged") from None
 
 
-def _pixels(array: NDArray[Any], name: str, file: InputFile) -> Pixels:
-    """As uint8 (N, H, W) or (N, H, W, 3)."""
+def _pictures(array: NDArray[Any], name: str, file: InputFile) -> NDArray[Any]:
+    """As (N, H, W) or (N, H, W, 3) numbers."""
     shape = " x ".join(map(str, array.shape))
     colour = array.ndim == 4 and array.shape[3] in {1, 3}
     if not (array.ndim == 3 or colour) or not all(1 <= side <= MAX_ARRAY_SIDE for side in array.shape[1:3]):
         raise refused(file, f"{name!r} is {shape}; it should be pictures x height x width, or ... x 1 or 3 channels")
     if not 1 <= len(array) <= MAX_PICTURES:
         raise refused(file, f"{name!r} holds {len(array)} pictures; 1 to {MAX_PICTURES:,} are read")
-    array = array[:, :, :, 0] if colour and array.shape[3] == 1 else array
-    if array.dtype == np.uint8:
-        return array
     if array.dtype.kind not in "biuf":
         raise refused(file, f"{name!r} holds {array.dtype} values, not numbers")
-    low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= 255):  # also where one of them is not a number
-        raise refused(file, f"{name!r} has values from {low:g} to {high:g}; 0 to 255, or 0 to 1, are read")
-    in_shares = array.dtype.kind == "f" and high <= 1
-    return np.rint(array * array.dtype.type(255) if in_shares else array).astype(np.uint8)
+    return array[:, :, :, 0] if colour and array.shape[3] == 1 else array
+
+
+def _white(arrays: Mapping[str, NDArray[Any]], file: InputFile) -> Literal[1, 255]:
+    """What stands for white in all of them; refused where it is 1 in one array and 255 in another."""
+    highest: dict[str, float] = {}
+    for name, array in arrays.items():
+        low, highest[name] = float(array.min()), float(array.max())
+        if not (low >= 0 and highest[name] <= 255):  # also where one of them is not a number
+            raise refused(file, f"{name!r} has values from {low:g} to {highest[name]:g}; 0 to 255, or 0 to 1, are read")
+    white = 1 if max(highest.values()) <= 1 else 255
+    dark = [name for name, high in highest.items() if 0 < high <= 1]
+    if white == 255 and dark:
+        bright = next(name for name, high in highest.items() if high > 1)
+        raise refused(file, f"{dark[0]!r} has values from 0 to 1 and {bright!r} from 0 to 255; give all in one range")
+    return white
+
+
+def _pixels(array: NDArray[Any], white: Literal[1, 255]) -> Pixels:
+    """As uint8, 255 is white."""
+    if array.dtype == np.uint8 and white == 255:
+        return array
+    pixels = np.empty(array.shape, dtype=np.uint8)
+    kind = np.float64 if array.dtype == np.float64 else np.float32
+    for start in range(0, len(array), _AT_ONCE):
+        values = array[start : start + _AT_ONCE].astype(kind)
+        pixels[start : start + _AT_ONCE] = np.rint(values * (255 // white))
+    return pixels
 
 
 def _labels(array: NDArray[Any], name: str, file: InputFile) -> NDArray[Any]:

@@ -10,10 +10,12 @@ from saccade_models.archives import Archive, ArchiveLimits, open_archive
 from saccade_models.datasets.class_folders import read_class_folders
 from saccade_models.datasets.idx import is_idx, read_idx
 from saccade_models.datasets.npz import read_npz
-from saccade_models.datasets.picture_set import MAX_ARRAY_BYTES, PictureSet, Step, refused
+from saccade_models.datasets.picture_set import MAX_ARRAY_BYTES, MAX_PICTURES, PictureSet, Step, refused
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_LIMITS = ArchiveLimits(file_bytes=MAX_ARRAY_BYTES)
+#: Entries are pictures, folders and a few other files. Sorted labels pack to a thousandth; what matters is that the
+#: whole archive does not.
+_LIMITS = ArchiveLimits(files=MAX_PICTURES + 10_000, file_bytes=MAX_ARRAY_BYTES, any_ratio_bytes=64 << 20)
 
 
 def read_pictures(files: Sequence[InputFile], folder: Path, step: Step = lambda: None) -> PictureSet:

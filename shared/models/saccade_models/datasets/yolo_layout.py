@@ -8,16 +8,17 @@ resolved to the folder of the archive that has its longest tail in common with i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias, cast
 
 import yaml
 
-from saccade_core.errors import InputError
+from saccade_core.errors import InputError, UnreadableInput
 from saccade_core.kind import InputFile
 from saccade_models.archives import Archive
+from saccade_models.datasets.plain_yaml import NotPlain, read_mapping
 
 #: Names of parts, and how ``data.yaml`` may call them.
 PARTS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test", "testing")}
@@ -25,6 +26,8 @@ MAX_CLASSES = 1000
 _IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _MAX_YAML_BYTES = 64 << 10  # brackets in brackets take the parser a second, and a second more for each 64 KiB
 _MAX_LIST_BYTES = 16 << 20
+#: Folders and lists of one part, each named once.
+_MAX_VALUES = 100
 _MAX_SHOWN = 8
 
 Parts: TypeAlias = tuple[str, ...]
@@ -46,14 +49,17 @@ def is_picture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in _IMAGES
 
 
-def find_layout(archive: Archive, file: InputFile) -> Layout:
-    """Read ``data.yaml``, else ``classes.txt``; raises InputError naming the line that is wrong."""
+def find_layout(archive: Archive, file: InputFile, check: Callable[[], None] = lambda: None) -> Layout:
+    """Read ``data.yaml``, else ``classes.txt``; raises InputError naming the line that is wrong.
+
+    ``check`` is called at each folder and each listed picture (to cancel).
+    """
     pictures = sorted(name for name in archive.names if is_picture(name))
     if not pictures:
         raise _refused(file, "there is no picture in the archive", ", ".join(sorted(_IMAGES)))
     described = _yaml_name(archive, file)
     if described:
-        return _Described(archive, file, described, pictures).layout()
+        return _Described(archive, file, described, pictures, check).layout()
     classes = sorted((n for n in archive.names if _last(n) == "classes.txt"), key=_depth)
     if not classes:
         raise _refused(file, "there is neither a data.yaml nor, as LabelImg writes it, a classes.txt", None)
@@ -75,8 +81,11 @@ def _yaml_name(archive: Archive, file: InputFile) -> str | None:
 class _Described:
     """A data set with its ``data.yaml``."""
 
-    def __init__(self, archive: Archive, file: InputFile, name: str, pictures: Sequence[str]) -> None:
-        self._archive, self._file, self._name, self._pictures = archive, file, name, pictures
+    def __init__(
+        self, archive: Archive, file: InputFile, name: str, pictures: Sequence[str], check: Callable[[], None]
+    ) -> None:
+        self._archive, self._file, self._name, self._pictures, self._check = archive, file, name, pictures, check
+        self._places = [PurePosixPath(picture).parts for picture in pictures]
         self._base = PurePosixPath(name).parts[:-1]
         self._folders = _folders(pictures)
         self._values, self._lines = self._read()
@@ -95,16 +104,17 @@ class _Described:
         """The mapping, and the line of each key, from 1."""
         data = self._archive.read(self._name, _MAX_YAML_BYTES)
         try:
-            values: Any = yaml.safe_load(data)
-            tree: Any = yaml.SafeLoader(data).get_single_node()
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            found = read_mapping(data)
+        except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
-            raise _refused(self._file, f"{self._name}{where} is no valid YAML", self._name) from None
-        if not isinstance(values, dict):
+            why = str(error.problem) if isinstance(error, NotPlain) else "is no valid YAML"
+            raise UnreadableInput(
+                f"The data set cannot be used: {self._name}{where} {why}.", field=self._file.field, received=self._name
+            ) from None
+        if found is None:
             raise _refused(self._file, f"{self._name} is not a list of 'name: value'", self._name)
-        lines = {str(key.value): int(key.start_mark.line) + 1 for key, _ in tree.value}
-        return {str(key): value for key, value in cast("dict[Any, Any]", values).items()}, lines
+        return found
 
     def _labels(self) -> tuple[str, ...]:
         names, count = self._values.get("names"), self._values.get("nc")
@@ -121,8 +131,13 @@ class _Described:
         found: set[str] = set()
         for key in PARTS[part]:
             value = self._values.get(key)
-            for each in cast("list[Any]", value) if isinstance(value, list) else [value] if value else []:
-                found.update(self._pictures_of(key, self._text(key, each)))
+            each = cast("list[Any]", value) if isinstance(value, list) else [value] if value else []
+            named = dict.fromkeys(self._text(key, one) for one in each)
+            if len(named) > _MAX_VALUES:
+                raise self._wrong(key, f"names {len(named)} places; {_MAX_VALUES} at most are read")
+            for one in named:
+                self._check()
+                found.update(self._pictures_of(key, one))
         return sorted(found)
 
     def _text(self, key: str, value: Any) -> str:
@@ -142,7 +157,8 @@ class _Described:
                 f"{', '.join(repr(_joined(t)) for t in _tails(_split(value))[:4])}). "
                 f"Folders with pictures are: {', '.join(shown)}",
             )
-        return [name for name in self._pictures if PurePosixPath(name).parts[: len(folder)] == folder]
+        pairs = zip(self._pictures, self._places, strict=True)
+        return [name for name, place in pairs if place[: len(folder)] == folder]
 
     def _listed(self, key: str, value: str) -> list[str]:
         """The pictures that a text file lists, one in a line."""
@@ -151,13 +167,18 @@ class _Described:
         if found is None:
             raise self._wrong(key, f"is {value[:200]!r}: the archive has no such list of pictures")
         by_last: dict[str, list[Parts]] = {}
-        for name in self._pictures:
-            by_last.setdefault(_last(name).casefold(), []).append(PurePosixPath(name).parts)
+        for place in self._places:
+            by_last.setdefault(place[-1].casefold(), []).append(place)
+        known, seen = set(self._places), set[str]()
         text = self._archive.read(_joined(found), _MAX_LIST_BYTES).decode("utf-8-sig", "replace")
         names: list[str] = []
         for number, line in enumerate(text.splitlines(), start=1):
+            if line in seen:
+                continue
+            self._check()
+            seen.add(line)
             if parts := _split(line):
-                near = _longest(parts, by_last.get(parts[-1].casefold(), []))
+                near = [parts] if parts in known else _longest(parts, by_last.get(parts[-1].casefold(), []))
                 if len(near) != 1:
                     which = "several pictures of" if near else "no picture in"
                     raise _refused(

@@ -53,11 +53,24 @@ def mobilenet(weights: Path, shape: tuple[int, int, int]) -> keras.Model:
 
 
 def without_head(model: keras.Model) -> keras.Model:
-    """A classifier up to what its last dense layer sees; raises InvalidParams where it has none."""
+    """A classifier up to what its last dense layer sees, without the dropout before it: that belongs to the head.
+
+    Raises InvalidParams where it has no dense layer.
+    """
     dense = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
     if dense is None:
         raise InvalidParams("The base has no dense layer to be replaced.", field="params.base", received=model.name)
-    return keras.Model(model.inputs, dense.input, name=model.name)
+    seen: Any = dense.input
+    while isinstance(dropout := seen._keras_history.operation, keras.layers.Dropout):  # noqa: SLF001 - Keras has no other way from a tensor to its layer
+        seen = dropout.input
+    return keras.Model(model.inputs, seen, name=model.name)
+
+
+def free_name(model: keras.Model, wanted: str) -> str:
+    """``wanted``, with a number behind it where a layer of ``model`` is called so."""
+    taken = {layer.name for layer in model.layers}
+    names = (wanted if n == 1 else f"{wanted}_{n}" for n in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
 
 
 def read_tflite(path: Path) -> _Tensors:

@@ -16,12 +16,15 @@ from saccade_models.tables.values import (
     LARGEST,
     MISSING,
     PLAIN,
+    UNITS,
     Decimal,
     NumberValues,
+    is_out_of_range,
     parse_boolean,
     parse_day,
     parse_number,
     spelling,
+    without_unit,
 )
 
 #: A column is of numbers (dates) where at least this share of its values are; the others are dirty.
@@ -53,7 +56,7 @@ class Look:
     ``missing``: (N,) bool. ``numbers``: (N,) float64 of a column of numbers, truth values or dates (``values`` says of
     which), NaN where missing or unreadable. ``words``: (N,) of all others, each by its most frequent spelling, null
     where missing. ``distinct`` counts values.
-    ``truths``: of truth values, how false and true are mostly written.
+    ``unit`` of ``values.UNITS`` stands at all numbers. ``truths``: of truth values, how false and true are mostly written.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Look:
     distinct: int
     numbers: NDArray[np.float64] | None = None
     values: NumberValues = "number"
+    unit: str = ""
     words: pl.Series | None = None
     truths: tuple[str, str] = ("0", "1")
     found: Sequence[Found] = field(default_factory=list[Found])
@@ -77,8 +81,23 @@ def look_at(series: pl.Series, decimal: Decimal) -> Look:
         numbers = numbers_of(series, values, decimal)
         readable = int(np.isfinite(numbers[~missing]).sum())
         if readable >= (1.0 if values == "boolean" else MOST) * len(present):
-            return _number_look(series, values, issue, numbers, missing)
+            return _number_look(series, _Reading(values, issue, decimal), numbers, missing)
+    for unit in UNITS:
+        if int(present.str.contains(unit, literal=True).sum()) >= MOST * len(present):
+            numbers = numbers_of(series, "number", decimal, unit)
+            if int(np.isfinite(numbers[~missing]).sum()) >= MOST * len(present):
+                return _number_look(series, _Reading("number", "not_a_number", decimal, unit), numbers, missing)
     return _word_look(series, missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """As what a column's cells were read, and what those are that cannot be."""
+
+    values: NumberValues
+    issue: Issue
+    decimal: Decimal
+    unit: str = ""
 
 
 def missing_of(series: pl.Series) -> NDArray[np.bool_]:
@@ -87,8 +106,9 @@ def missing_of(series: pl.Series) -> NDArray[np.bool_]:
     return (series.is_null() | said.fill_null(value=False)).to_numpy()
 
 
-def numbers_of(series: pl.Series, values: NumberValues, decimal: Decimal) -> NDArray[np.float64]:
-    """(N,) the cells of a String column as numbers, truth values or dates; NaN where missing or not to be read."""
+def numbers_of(series: pl.Series, values: NumberValues, decimal: Decimal, unit: str = "") -> NDArray[np.float64]:
+    """(N,) the cells of a String column as numbers (``unit`` may stand at them), truth values or dates; NaN where
+    missing or not to be read."""
     match values:
         case "boolean":
             return _each(series, parse_boolean)
@@ -103,7 +123,7 @@ def numbers_of(series: pl.Series, values: NumberValues, decimal: Decimal) -> NDA
     left = np.flatnonzero((numbers.is_null() & series.is_not_null()).to_numpy())
     read = numbers.fill_null(np.nan).to_numpy().copy()
     if len(left):
-        read[left] = _each(series.gather(left), lambda text: parse_number(text, decimal))
+        read[left] = _each(series.gather(left), lambda text: parse_number(without_unit(text, unit), decimal))
     read[~(np.abs(read) <= LARGEST)] = np.nan
     return read
 
@@ -131,22 +151,32 @@ _READERS: tuple[tuple[NumberValues, Issue], ...] = (
 
 
 def _number_look(
-    series: pl.Series, values: NumberValues, issue: Issue, numbers: NDArray[np.float64], missing: NDArray[np.bool_]
+    series: pl.Series, reading: _Reading, numbers: NDArray[np.float64], missing: NDArray[np.bool_]
 ) -> Look:
+    values, unit = reading.values, reading.unit
     numbers[missing] = np.nan
     readable = numbers[np.isfinite(numbers)]
     distinct = len(np.unique(readable))
-    wrong = np.flatnonzero(~missing & np.isnan(numbers))
-    found = [Found(series.name, issue, wrong, "taken as missing")] if len(wrong) else []
+    found = _unreadable(series, reading, np.flatnonzero(~missing & np.isnan(numbers)))
     if values == "number" and bool((readable == np.round(readable)).all()):
         values = "integer"
     kind: ColumnType = "constant" if distinct == 1 else values
-    if kind == "integer" and _names_rows(series.name, readable, distinct):
+    if kind == "integer" and not unit and _names_rows(series.name, readable, distinct):
         kind = "identifier"
     if values != "boolean":
-        return Look(series.name, kind, missing, distinct, numbers=numbers, values=values, found=found)
+        return Look(series.name, kind, missing, distinct, numbers=numbers, values=values, unit=unit, found=found)
     names, ways = _truths(series, numbers)
     return Look(series.name, kind, missing, distinct, numbers=numbers, values=values, truths=names, found=ways)
+
+
+def _unreadable(series: pl.Series, reading: _Reading, wrong: NDArray[np.int64]) -> list[Found]:
+    """The cells at ``wrong``, by what is wrong with them."""
+    beyond = np.zeros(len(wrong), dtype=np.bool_)
+    if reading.issue == "not_a_number":
+        cells = series.gather(wrong)
+        beyond = _each(cells, lambda t: float(is_out_of_range(without_unit(t, reading.unit), reading.decimal))) == 1
+    parts: list[tuple[Issue, NDArray[np.int64]]] = [(reading.issue, wrong[~beyond]), ("out_of_range", wrong[beyond])]
+    return [Found(series.name, issue, at, "taken as missing") for issue, at in parts if len(at)]
 
 
 def _truths(series: pl.Series, numbers: NDArray[np.float64]) -> tuple[tuple[str, str], list[Found]]:

@@ -13,7 +13,10 @@ from saccade_core.errors import InputTooLarge
 from saccade_core.kind import InputFile
 from saccade_models.tables.caps import MAX_CELL, broken
 
-_DELIMITERS = (",", ";", "\t", "|")
+#: Of two that fit alike the first: a comma is in words and numbers too.
+_DELIMITERS = (";", "\t", "|", ",")
+#: Bytes that Windows-1252 has no character for.
+_NOT_CP1252 = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
 _CHUNK = 4 << 20
 #: Characters of one line: MAX_COLUMNS cells of the usual size, and then some.
 _MAX_LINE = 16 << 20
@@ -56,9 +59,9 @@ def csv_rows(file: InputFile, form: CsvForm) -> Generator[Row]:
 
 
 def _encoding(file: InputFile, step: Callable[[], None]) -> str:
-    """By its byte order mark, or UTF-8 where all bytes are, else Latin-1."""
+    """By its byte order mark, or UTF-8 where all bytes are, else Windows-1252 (Latin-1 where a byte is none of it)."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    encoding = "utf-8"
+    encoding, other = "utf-8", "cp1252"
     with file.path.open("rb") as stream:
         head = stream.read(3)
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -68,16 +71,18 @@ def _encoding(file: InputFile, step: Callable[[], None]) -> str:
             step()
             if b"\0" in chunk:
                 raise broken(file, "it is no text: it holds zero bytes")
+            if any(byte in chunk for byte in _NOT_CP1252):
+                other = "latin-1"
             try:
                 if encoding == "utf-8":
                     decoder.decode(chunk)
             except UnicodeDecodeError:
-                encoding = "latin-1"
+                encoding = ""
         try:
             decoder.decode(b"", final=encoding == "utf-8")
         except UnicodeDecodeError:
-            encoding = "latin-1"
-    return "utf-8-sig" if encoding == "utf-8" and head == codecs.BOM_UTF8 else encoding
+            encoding = ""
+    return "utf-8-sig" if encoding and head == codecs.BOM_UTF8 else encoding or other
 
 
 @contextmanager

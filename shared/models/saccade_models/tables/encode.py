@@ -19,6 +19,7 @@ from saccade_models.tables.values import (
     parse_number,
     spelling,
     text_of,
+    without_unit,
 )
 
 #: Standardised values stay within this, so that they are finite in float32 whatever a row says.
@@ -31,16 +32,19 @@ class _Model(BaseModel):
 
 
 class NumberColumn(_Model):
-    """A number x becomes ``(x - mean) / std``, within -FARTHEST to FARTHEST; a missing one is taken for ``median``.
-    With ``flag`` a second value says 1 where it was missing, else 0. All are of the training part; truth values are 0
-    and 1, dates days since 1970-01-01."""
+    """A number x becomes ``(x - mean) / std``, within -farthest to farthest, and 0 where ``std`` is 0 (all numbers of
+    the training part were one); a missing one is taken for ``median``. With ``flag`` a second value says 1 where it was
+    missing, else 0. All are of the training part; truth values are 0 and 1, dates days since 1970-01-01. ``unit`` may
+    stand behind or before the number."""
 
     type: Literal["number"] = "number"
     name: str
     values: NumberValues = "number"
     median: float
     mean: float
-    std: float = Field(gt=0)
+    std: float = Field(ge=0)
+    farthest: float = Field(default=FARTHEST, gt=0, le=FARTHEST)
+    unit: str = Field(default="", max_length=8)
     flag: bool = False
 
     @property
@@ -56,11 +60,13 @@ class NumberColumn(_Model):
             case "date":
                 return parse_day(text)
             case _:
-                return parse_number(text, decimal)
+                return parse_number(without_unit(text, self.unit), decimal)
 
     def scaled(self, number: float) -> float:
         """``number``, standardised."""
-        return min(FARTHEST, max(-FARTHEST, (number - self.mean) / self.std))
+        if self.std == 0:
+            return 0.0
+        return min(self.farthest, max(-self.farthest, (number - self.mean) / self.std))
 
     def encode(self, text: str | None, decimal: Decimal) -> list[float] | None:
         """The network's values of a cell, None: missing. Gives None where the cell breaks the column's rule."""
@@ -78,7 +84,7 @@ class NumberColumn(_Model):
             case "date":
                 return "must be a date as 2026-01-31"
             case _:
-                return "must be a number"
+                return "must be a number, not beyond 1e30"
 
 
 class CategoryColumn(_Model):

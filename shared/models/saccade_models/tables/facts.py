@@ -16,13 +16,14 @@ ColumnType = Literal[
     "number", "integer", "boolean", "date", "category", "text", "identifier", "constant", "empty", "nested"
 ]
 #: What is wrong with a cell, the worst first. ``long_row``: more cells than columns, so that none is certain to be in
-#: its place. ``wrong_label``: a word that stands there only once, while all others are frequent. ``other_spelling``: as
-#: another word but for case and blanks, and read as that one.
+#: its place. ``wrong_label``: a word that stands there only once, while all others are frequent. ``out_of_range``: a
+#: number beyond 1e30. ``other_spelling``: as another word but for case and blanks, and read as that one.
 Issue = Literal[
     "long_row",
     "missing_target",
     "wrong_label",
     "not_a_number",
+    "out_of_range",
     "not_a_date",
     "other_spelling",
     "short_row",
@@ -61,7 +62,9 @@ class DirtyCell(Result):
 
     row: int
     column: str | None = Field(description="Null: the whole row")
-    value: str | None = Field(description="As it stands, its first 100 characters; null: nothing there")
+    value: str | None = Field(
+        description="As it stands, its first 100 characters; null: nothing there, or no longer known"
+    )
     issue: Issue
     action: str = Field(description="What was done about it")
 

@@ -14,6 +14,10 @@ from saccade_models.tables.encode import FARTHEST, CategoryColumn, NumberColumn,
 from saccade_models.tables.target import Target
 from saccade_models.tables.values import Decimal, spelling
 
+#: Standardised values end here, or where the training part's own do if that is farther: beyond what it was trained on
+#: a network's answers mean nothing and grow with the input. 10 deviations keep all that the tails of a usual column
+#: have in order (at most 1 row in 100 of any column is farther away, by Chebyshev; of a normal one none).
+NEAR = 10.0
 #: Where so large a share of the training part is missing, that is told to the network too.
 MANY_MISSING = 0.05
 
@@ -59,7 +63,7 @@ def unreadable(table_input: TableInput, frame: pl.DataFrame, decimal: Decimal) -
     for column in table_input.columns:
         if isinstance(column, NumberColumn):
             series = frame[column.name]
-            wrong = np.isnan(numbers_of(series, column.values, decimal)) & ~missing_of(series)
+            wrong = np.isnan(numbers_of(series, column.values, decimal, column.unit)) & ~missing_of(series)
             found += [(int(place), column.name) for place in np.flatnonzero(wrong)]
     return sorted(found)
 
@@ -70,14 +74,18 @@ def _learn_numbers(look: Look, train: NDArray[np.int64]) -> NumberColumn:
     absent = np.isnan(numbers)
     median = float(np.median(numbers[~absent])) if not absent.all() else 0.0
     filled = np.where(absent, median, numbers)
-    std = float(filled.std())
+    mean, std = float(filled.mean()), float(filled.std())
+    # A column that is constant in the training part says nothing, whatever other rows have: it becomes 0.
+    std = std if std > 1e-12 * float(np.abs(filled).max()) else 0.0
+    farthest = float(np.abs(filled - mean).max()) / std if std else 0.0
     return NumberColumn(
         name=look.name,
         values=look.values,
         median=median,
-        mean=float(filled.mean()),
-        # A column that is constant in the training part says nothing: it becomes 0.
-        std=std if std > 1e-12 * max(1.0, abs(median)) else 1.0,
+        mean=mean,
+        std=std,
+        farthest=min(FARTHEST, max(NEAR, farthest)),
+        unit=look.unit,
         flag=bool(absent.mean() >= MANY_MISSING),
     )
 
@@ -96,10 +104,11 @@ def _learn_words(look: Look, train: NDArray[np.int64]) -> CategoryColumn:
 
 
 def _encode_numbers(column: NumberColumn, series: pl.Series, decimal: Decimal, out: NDArray[np.float32]) -> None:
-    numbers = numbers_of(series, column.values, decimal)
+    numbers = numbers_of(series, column.values, decimal, column.unit)
     absent = np.isnan(numbers) | missing_of(series)
     numbers[absent] = column.median
-    out[:, 0] = np.clip((numbers - column.mean) / column.std, -FARTHEST, FARTHEST)
+    if column.std:
+        out[:, 0] = np.clip((numbers - column.mean) / column.std, -column.farthest, column.farthest)
     if column.flag:
         out[:, 1] = absent
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade_core.errors import InvalidParams
-from saccade_models.tables.columns import Found, Look, look_at
+from saccade_models.tables.columns import MOST, Found, Look, look_at
 from saccade_models.tables.read import Table
 from saccade_models.tables.target import Target, Task, read_target
 
@@ -22,6 +22,12 @@ _DROPPED = {
     "empty": "it has no values",
     "nested": "it holds lists, structures or bytes",
 }
+#: Words that are mostly digits, a number and a unit, or a date with its month's name.
+_UNREAD = (
+    r"^(?:[^\p{L}]*[0-9][^\p{L}]*|[+-]?[0-9][0-9.,]*\s?\p{L}{1,3}"
+    r"|[0-9]{1,2}[ .-]+\p{L}{3,9}[ .,-]+[0-9]{2,4}|\p{L}{3,9} [0-9]{1,2},? [0-9]{4})$"
+)
+_UNREAD_REASON = "its values look like dates or numbers in a form that is not read; write 2026-01-31 or 1234.5"
 #: Of these no use can be made even so.
 _USELESS = frozenset({"empty", "nested"})
 
@@ -50,7 +56,7 @@ class Prepared:
     @property
     def rows_left_out(self) -> int:
         """Rows that cannot be used."""
-        return self.table.frame.height - len(self.target.at) + sum(d.issue == "long_row" for d in self.table.dirty)
+        return self.table.frame.height - len(self.target.at) + len(self.table.ragged.long)
 
 
 def prepare(table: Table, choice: Choice, step: Callable[[], None]) -> Prepared:
@@ -90,10 +96,19 @@ def _sorted_out(looks: Sequence[Look], drop: set[str], keep: set[str]) -> tuple[
         if look.name in drop:
             dropped.append((look, "asked for"))
         elif look.type in _USELESS or (look.type in _DROPPED and look.name not in keep):
-            dropped.append((look, _DROPPED[look.type]))
+            dropped.append((look, _reason(look)))
         else:
             features.append(look)
     return features, dropped
+
+
+def _reason(look: Look) -> str:
+    """Why a column of a type that is left out is."""
+    if look.words is not None and look.type in {"identifier", "text"}:
+        unread = look.words.drop_nulls().str.contains(_UNREAD)
+        if int(unread.sum()) >= MOST * len(unread):
+            return _UNREAD_REASON
+    return _DROPPED[look.type]
 
 
 def _found(look: Look) -> list[Found]:

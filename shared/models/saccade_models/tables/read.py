@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -15,9 +17,10 @@ from saccade_core.kind import InputFile
 from saccade_core.media_types import HEAD_BYTES, XLSX, media_type_of
 from saccade_models.tables.caps import MAX_COLUMNS, Caps, broken, check_bytes
 from saccade_models.tables.csv_rows import Row, csv_form, csv_rows
-from saccade_models.tables.facts import DirtyCell, TableFacts
+from saccade_models.tables.facts import DirtyCell, Issue, TableFacts
 from saccade_models.tables.parquet import read_parquet
-from saccade_models.tables.values import PLAIN, Decimal
+from saccade_models.tables.ragged import Ragged
+from saccade_models.tables.values import PLAIN, UNITS, Decimal
 from saccade_models.tables.xlsx import xlsx_rows
 
 #: Cells that are turned into columns at once.
@@ -26,8 +29,9 @@ _SHOWN = 100
 _PARQUET = "application/vnd.apache.parquet"
 _TEXT = frozenset({"text/csv", "text/tab-separated-values", "text/plain"})
 #: Fractions that no grouping of thousands can be: 1,5 and 0,125 but not 1,125.
-_GROUP = {",": r"^\s*[+-]?[1-9][0-9]{0,2},[0-9]{3}\s*$", ".": r"^\s*[+-]?[1-9][0-9]{0,2}\.[0-9]{3}\s*$"}
-_FRACTION = {",": r"^\s*[+-]?[0-9]*,[0-9]+\s*$", ".": r"^\s*[+-]?[0-9]*\.[0-9]+\s*$"}
+_UNIT = rf"\s*(?:{'|'.join(map(re.escape, UNITS))})?\s*"
+_GROUP = {s: rf"^\s*[+-]?{_UNIT}[+-]?[1-9][0-9]{{0,2}}{re.escape(s)}[0-9]{{3}}{_UNIT}$" for s in ",."}
+_FRACTION = {s: rf"^\s*[+-]?{_UNIT}[+-]?[0-9]*{re.escape(s)}[0-9]+{_UNIT}$" for s in ",."}
 
 
 def _nothing() -> None:
@@ -39,15 +43,24 @@ class Table:
     """A table, N rows and C columns.
 
     ``frame``: (N, C) String, null where a cell is empty; names have no blanks around them. ``rows``: (N,) each row's
-    number, as ``DirtyCell.row``. ``nested``: columns that hold no scalars and are not in ``frame``. ``dirty``: rows
-    that have too many cells, which are left out of ``frame``, and too few.
+    number, as ``DirtyCell.row``, rising. ``nested``: columns that hold no scalars and are not in ``frame``. ``ragged``:
+    rows that have too many cells, which are left out of ``frame``, and too few.
     """
 
     frame: pl.DataFrame
     rows: NDArray[np.int64]
     facts: TableFacts
     nested: Sequence[str] = ()
-    dirty: Sequence[DirtyCell] = ()
+    ragged: Ragged = field(default_factory=Ragged)
+
+    @property
+    def dirty(self) -> Iterator[DirtyCell]:
+        """The ragged rows, by number."""
+        return self.dirty_rows()
+
+    def dirty_rows(self, issue: Issue | None = None) -> Iterator[DirtyCell]:
+        """The ragged rows (of one ``issue``), by number, each made as it is asked for."""
+        return self.ragged.cells(self.frame, self.rows, issue)
 
     @property
     def decimal(self) -> Decimal:
@@ -86,7 +99,7 @@ def _from_parquet(file: InputFile) -> Table:
 
 
 def _from_rows(rows: Iterator[Row], file: InputFile, facts: TableFacts, step: Callable[[], None]) -> Table:
-    body = _Body(rows, file, ragged=facts.format == "csv")
+    body = _Body(rows, file, tells_short=facts.format == "csv")
     frames: list[pl.DataFrame] = []
     for columns in body.chunks():
         step()
@@ -103,7 +116,7 @@ def _from_rows(rows: Iterator[Row], file: InputFile, facts: TableFacts, step: Ca
             "decimal": _decimal(frame, facts.delimiter),
         }
     )
-    return Table(frame, np.array(body.numbers, dtype=np.int64), facts, dirty=body.dirty)
+    return Table(frame, np.array(body.numbers, dtype=np.int64), facts, ragged=body.ragged)
 
 
 @dataclass(slots=True)
@@ -112,10 +125,10 @@ class _Body:
 
     source: Iterator[Row]
     file: InputFile
-    ragged: bool
+    tells_short: bool
     names: list[str] = field(default_factory=list[str])
-    numbers: list[int] = field(default_factory=list[int])
-    dirty: list[DirtyCell] = field(default_factory=list[DirtyCell])
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+    ragged: Ragged = field(default_factory=Ragged)
     blank: int = 0
 
     def __post_init__(self) -> None:
@@ -148,14 +161,11 @@ class _Body:
         if len(cells) > width:
             cells = _trimmed(cells, width)
         if len(cells) > width:
-            shown = ",".join(cell or "" for cell in cells)[:_SHOWN]
-            self.dirty.append(DirtyCell(row=number, column=None, value=shown, issue="long_row", action="row left out"))
+            self.ragged.add_long(number, cells)
             return None
         if len(cells) < width:
-            if self.ragged:
-                shown = ",".join(cell or "" for cell in cells)[:_SHOWN]
-                action = f"{width - len(cells)} cells at its end taken as missing"
-                self.dirty.append(DirtyCell(row=number, column=None, value=shown, issue="short_row", action=action))
+            if self.tells_short:
+                self.ragged.add_short(number, width - len(cells))
             cells = [*cells, *[None] * (width - len(cells))]
         return cells
 

@@ -39,8 +39,7 @@ def dirty_report(prepared: Prepared) -> DirtyReport:
     counts: Counter[tuple[str | None, Issue]] = Counter()
     for found in prepared.found:
         counts[found.column, found.issue] += len(found.at)
-    for row in prepared.table.dirty:
-        counts[None, row.issue] += 1
+    counts.update({(None, issue): count for issue, count in prepared.table.ragged.counts.items() if count})
     ordered = sorted(counts.items(), key=lambda item: (_ORDER[item[0][1]], item[0][0] or ""))
     return DirtyReport(
         total=counts.total(),
@@ -53,7 +52,7 @@ def dirty_report(prepared: Prepared) -> DirtyReport:
 def dirty_cells(prepared: Prepared) -> Iterator[DirtyCell]:
     """Each dirty cell, the worst issues first, then by row."""
     for issue in _ORDER:
-        of_rows = (row for row in prepared.table.dirty if row.issue == issue)
+        of_rows = prepared.table.dirty_rows(issue)
         of_columns = (_cells(prepared, found) for found in prepared.found if found.issue == issue)
         yield from merge(of_rows, *of_columns, key=lambda c: c.row)
 

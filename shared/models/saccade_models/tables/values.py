@@ -19,8 +19,10 @@ MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "-", "?", "."})
 _TRUE = frozenset({"1", "1.0", "true", "t", "yes", "y"})
 _FALSE = frozenset({"0", "0.0", "false", "f", "no", "n"})
 
-#: Numbers beyond this are taken for slips: their square would not be finite.
-LARGEST = 1e100
+#: Numbers beyond this are taken for slips; up to it they and their sums are finite in float32, which ends at 3.4e38.
+LARGEST = 1e30
+#: What may stand behind or before all numbers of a column. ``%`` too is taken away: 12 % is 12.
+UNITS = ("%", "€", "$", "£", "¥", "₹", "EUR", "USD", "GBP", "CHF", "JPY")
 #: A number as most programs write it; groups of three digits are taken apart first.
 PLAIN = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _PLAIN = re.compile(PLAIN)
@@ -46,6 +48,29 @@ def parse_number(text: str, decimal: Decimal = ".") -> float | None:
     Thousands may stand in groups of three. Takes no ``inf``, ``nan``, hexadecimal digits or underscores, and nothing
     beyond ``LARGEST``.
     """
+    number = _number(text, decimal)
+    return number if number is not None and abs(number) <= LARGEST else None
+
+
+def is_out_of_range(text: str, decimal: Decimal = ".") -> bool:
+    """Whether ``text`` is a number beyond ``LARGEST``."""
+    number = _number(text, decimal)
+    return number is not None and abs(number) > LARGEST
+
+
+def without_unit(text: str, unit: str) -> str:
+    """A number without its ``unit`` of ``UNITS`` behind or before it, where there is one: -3.50 of ``-$3.50``."""
+    text = text.strip()
+    if not unit:
+        return text
+    if text.endswith(unit):
+        return text[: -len(unit)].rstrip()
+    sign = text[:1] if text[:1] in {"+", "-"} else ""
+    bare = text[len(sign) :].lstrip()
+    return sign + bare[len(unit) :].lstrip() if bare.startswith(unit) else text
+
+
+def _number(text: str, decimal: Decimal) -> float | None:
     text = text.strip()
     if _GROUPED[decimal].fullmatch(text):
         text = _GROUP_SIGNS[decimal].sub("", text)
@@ -53,8 +78,7 @@ def parse_number(text: str, decimal: Decimal = ".") -> float | None:
         text = text.replace(",", ".") if "." not in text else ("" if "," in text else text)
     if not _PLAIN.fullmatch(text):
         return None
-    number = float(text)
-    return number if abs(number) <= LARGEST else None
+    return float(text)
 
 
 def parse_boolean(text: str) -> float | None:
@@ -107,5 +131,5 @@ def text_of(value: object) -> str | None:
 
 def _number_cell(value: float) -> str | None:
     if isinstance(value, int):
-        return str(value) if abs(value) < 10**100 else None
+        return str(value) if abs(value) <= LARGEST else None
     return number_text(value) if math.isfinite(value) else None

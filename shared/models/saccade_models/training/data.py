@@ -64,7 +64,8 @@ def split_rows(
     """Deal the rows of ``y`` to the parts at random, of classes each in the same shares as far as they can be.
 
     A class's (of a regression, all) n rows give ``round(n * share)`` to validation and test, and keep at least one in
-    training. Same arguments, same parts.
+    training. A class of few rows may therefore have none in a part; ``scores.score`` names it. Same arguments, same
+    parts.
     """
     random = np.random.default_rng(seed)
     groups = [np.arange(len(y))] if task == "regression" else [np.flatnonzero(y == value) for value in np.unique(y)]

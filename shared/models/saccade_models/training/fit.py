@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade_core.errors import InvalidParams
 from saccade_core.kind import Context
 from saccade_models.training import checkpoint
 from saccade_models.training.checkpoint import Checkpoint, Standing
@@ -62,6 +63,16 @@ class Fitted:
     def diagnosis(self) -> list[str]:
         """The findings' sentences."""
         return [f.text for f in self.findings]
+
+
+def check_learnt(fitted: Fitted) -> None:
+    """Raises InvalidParams where no epoch had a loss that is a number: the network is as it began, and of no use."""
+    if fitted.best_epoch == 0:
+        raise InvalidParams(
+            f"Nothing was learnt. {' '.join(fitted.diagnosis)}".strip(),
+            field="params.learning_rate",
+            received=fitted.history[-1].learning_rate if fitted.history else None,
+        )
 
 
 def fit(

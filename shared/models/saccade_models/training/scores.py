@@ -15,6 +15,10 @@ from saccade_models.training.data import Task
 from saccade_models.training.yardstick import predicted_classes
 
 
+#: Classes that a note names.
+_NAMED = 20
+
+
 class ClassScores(Result):
     """One class: ``rows`` are truly of it; precision is null where nothing was given this class, recall where
     ``rows`` is 0, F1 where both are undefined."""
@@ -87,7 +91,17 @@ def _classification(
     for name in ("precision", "recall", "f1"):
         found[name] = _mean([getattr(c, name) or 0.0 for c in told])
     found["log_loss"] = float(-np.log(np.clip(chances[np.arange(len(truth)), truth], 1e-15, 1)).mean())
+    notes += _unmeasured(classes)
     return Scores(metrics=found, classes=classes, confusion=confusion.tolist(), notes=notes)
+
+
+def _unmeasured(classes: Sequence[ClassScores]) -> list[str]:
+    """A small class may have no row in the part that is measured: its figures are of nothing."""
+    names = [repr(c.label[:80]) for c in classes if not c.rows]
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"No row measured is of class {', '.join(names[:_NAMED])}{more}: how well it is found is not known."]
 
 
 def _of_class(confusion: NDArray[np.int64], n: int, labels: Sequence[str]) -> ClassScores:

@@ -16,7 +16,7 @@ from saccade_core.errors import InvalidParams
 from saccade_core.kind import ModelFiles
 from saccade_kinds.train_classifier.contract import TrainClassifierParams
 from saccade_models.datasets.picture_input import PictureInput
-from saccade_models.networks.backbones import mobilenet, without_head
+from saccade_models.networks.backbones import free_name, mobilenet, without_head
 from saccade_models.networks.build import build
 from saccade_models.networks.presets import output_layer, preset
 from saccade_models.networks.shapes import describe
@@ -128,13 +128,14 @@ def _on_base(params: TrainClassifierParams, wanted: PictureInput, base: ModelFil
         layer.trainable = params.fine_tune and not isinstance(layer, keras.layers.BatchNormalization)
     features: Any = backbone.output
     if len(features.shape) == 4:
-        features = keras.layers.GlobalAveragePooling2D(name="features")(features)
+        features = keras.layers.GlobalAveragePooling2D(name=free_name(backbone, "features"))(features)
     elif len(features.shape) > 2:
-        features = keras.layers.Flatten(name="features")(features)
+        features = keras.layers.Flatten(name=free_name(backbone, "features"))(features)
     inner = keras.Model(backbone.inputs, features)
     if params.dropout:
-        features = keras.layers.Dropout(params.dropout, seed=params.seed, name="head_dropout")(features)
-    head = keras.layers.Dense(len(wanted.labels), activation="softmax", name="head")
+        name = free_name(backbone, "head_dropout")
+        features = keras.layers.Dropout(params.dropout, seed=params.seed, name=name)(features)
+    head = keras.layers.Dense(len(wanted.labels), activation="softmax", name=free_name(backbone, "head"))
     model = keras.Model(backbone.inputs, head(features), name="network")
     head.set_weights(_linear_head(inner, train, len(wanted.labels)))
     return model

@@ -17,7 +17,7 @@ from saccade_kinds.train_classifier.outcome import Outcome, result_of, write_art
 from saccade_kinds.train_classifier.worst import Mistake, worst_mistakes
 from saccade_models.training.baseline import measure_baseline
 from saccade_models.training.data import PartName
-from saccade_models.training.fit import fit
+from saccade_models.training.fit import check_learnt, fit
 from saccade_models.training.forms import ROLES, roles, write_forms
 from saccade_models.training.outputs import outputs_of
 from saccade_models.training.params import LEARNING_RATES
@@ -38,6 +38,7 @@ def run(inputs: Inputs, params: TrainClassifierParams, context: Context) -> Trai
     changed = params.augment and Augmentation(params.augment, pictures.wanted.value_range, params.seed)
     made = network(params, planned, pictures.wanted, base, data.train)
     fitted = fit(made, data, _tuned(params), context, changed)
+    check_learnt(fitted)
     context.progress(0, _STEPS, "measuring")
     measured_on, part = data.held_out()
     outputs = outputs_of(fitted.model, part.x, context.check_cancelled)

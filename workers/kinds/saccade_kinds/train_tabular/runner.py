@@ -12,7 +12,7 @@ from saccade_models.networks.build import build
 from saccade_models.networks.shapes import describe
 from saccade_models.tables.report import table_report
 from saccade_models.training.baseline import measure_baseline
-from saccade_models.training.fit import fit
+from saccade_models.training.fit import check_learnt, fit
 from saccade_models.training.forms import ROLES, roles, write_forms
 from saccade_models.training.outputs import outputs_of
 from saccade_models.training.scores import score
@@ -31,6 +31,7 @@ def run(inputs: Inputs, params: TrainTabularParams, context: Context) -> TrainTa
     layers = layers_of(params, parts.task, len(parts.labels))
     described = describe(shape, layers)
     fitted = fit(lambda: build(shape, layers, seed=params.seed), parts, params, context)
+    check_learnt(fitted)
     context.progress(0, _STEPS, "measuring")
     measured_on, part = parts.held_out()
     outputs = outputs_of(fitted.model, part.x, context.check_cancelled)
