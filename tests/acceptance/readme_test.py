@@ -52,7 +52,7 @@ def test_shell_commands(stack: Stack, tmp_path: Path) -> None:
 def test_tutorial(stack: Stack, tmp_path: Path) -> None:
     """Every command of docs/tutorial.md, in one shell; the first failure ends it."""
     lines = "\n".join(_blocks("sh", (ROOT / "docs" / "tutorial.md").read_text("utf-8")))
-    assert lines.count("saccade run") == 7 and lines.count("saccade models") == 7
+    assert lines.count("saccade run") == 9 and lines.count("saccade models") == 6
     commands = re.sub(r"--save (\w+(?:-\w+)*)-out", rf"--save {tmp_path}/\1", f"set -eux\ncd {ROOT}\n{lines}")
     env = {**os.environ, "SACCADE_URL": stack.url, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", commands], env=env, capture_output=True, text=True, check=False)

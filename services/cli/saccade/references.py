@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,8 +21,9 @@ def is_reference(text: str) -> bool:
 
 
 def assign(kind: Kind, files: Sequence[str], named: Sequence[str]) -> dict[str, list[str]]:
-    """Which file goes to which input: those ``named`` as NAME=FILE first, then ``files`` in the inputs' order;
-    an input that takes many takes all that are left. Raises click.UsageError."""
+    """Which file goes to which input: those ``named`` as NAME=FILE first, then ``files`` in the inputs' order, without
+    the optional inputs that do not take the file's type; an input that takes many takes all that are left. Raises
+    click.UsageError."""
     found: dict[str, list[str]] = {}
     for text in named:
         name, separator, value = text.partition("=")
@@ -30,7 +32,7 @@ def assign(kind: Kind, files: Sequence[str], named: Sequence[str]) -> dict[str, 
         found.setdefault(name, []).append(value)
     left = list(files)
     for name, spec in kind.inputs.items():
-        if name in found or not left:
+        if name in found or not left or (not spec.required and not spec.takes(_type_of(left[0]))):
             continue
         found[name], left = (left, []) if spec.many else ([left[0]], left[1:])
     if left:
@@ -43,6 +45,11 @@ def assign(kind: Kind, files: Sequence[str], named: Sequence[str]) -> dict[str, 
             raise click.UsageError(f"Input {name} takes one file, not {len(values)}.")
     _check_local(value for values in found.values() for value in values)
     return found
+
+
+def _type_of(text: str) -> str:
+    """The media type by the file's name, as far as it tells."""
+    return mimetypes.guess_type(text)[0] or "application/octet-stream"
 
 
 def _check_local(values: Iterable[str]) -> None:

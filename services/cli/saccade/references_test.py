@@ -11,6 +11,7 @@ import pytest
 from saccade.references import assign, is_reference, resolve
 from saccade_core.kind import Input, Kind, Params
 from saccade_core.kind import Result as KindResult
+from saccade_kinds import registry
 
 IMAGE = Input(("image",), "A picture")
 KIND = Kind(
@@ -89,3 +90,12 @@ def test_local_files_are_uploaded_and_references_left(tmp_path: Path) -> None:
     inputs = resolve(KIND, assign(KIND, [str(local), "file_2", "file_3"], []), upload)
     assert inputs == {"image": "file_9", "mask": "file_2", "others": ["file_3"]}
     assert uploaded == [local]
+
+
+def test_an_optional_input_is_passed_over_for_a_file_that_it_does_not_take() -> None:
+    kind = registry.get("predict")
+    assert assign(kind, ["https://a/new.csv"], []) == {"table": ["https://a/new.csv"]}
+    assert assign(kind, ["https://a/1.png", "https://a/2.png"], []) == {
+        "images": ["https://a/1.png", "https://a/2.png"]
+    }
+    assert assign(kind, ["file_1"], []) == {"table": ["file_1"]}

@@ -1,32 +1,33 @@
 """Sees to it that the model server serves what it should: the versions that an alias stands for, and those that
-somebody wanted within the last hour.
+somebody wanted within the last hour, as many as fit its budget.
 
-TensorFlow Serving reads models from a folder, so their SavedModels are copied there from the object store, as
-``{served name}/{version}/``. Each step looks at the records, the folder and the server anew and does what is missing,
-so that a keeper that is killed, or another one that takes over, changes nothing.
+TensorFlow Serving reads models from a folder, so their SavedModels are copied there from the object store. Each step
+looks at the records, the folder and the server anew and does what is missing, so that a keeper that is killed, or
+another one that takes over, changes nothing.
+
+TensorFlow Serving ends at its start where a version in its configuration cannot be loaded. So the file that it starts
+with names only versions that a server has loaded, and those that failed are told to it again only now and then.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import shutil
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from saccade_core.blobs import Blobs, check_key, open_blobs
+from saccade_core.blobs import Blobs, open_blobs
 from saccade_core.errors import NotFound, SaccadeError, StorageFailed, Unavailable
 from saccade_core.records import models
 from saccade_core.records.database import Database
 from saccade_core.records.model_tables import ModelVersionRow
-from saccade_core.trained import served_name
+from saccade_keeper.serving_budget import Budget, within
+from saccade_keeper.serving_folder import OtherBytes, Place, ServingFolder, place_of
 from saccade_keeper.settings import KeeperSettings
-from saccade_models.serving.client import ServedModel, ServingClient, VersionState, VersionStatus, config_text
+from saccade_models.serving.client import ServedModel, ServingClient, VersionState, VersionStatus
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +35,24 @@ IDLE_S = 3600.0
 _LOOK_EVERY_S = 0.5
 #: What the server has been told already is told again this often while it does not have it.
 _TELL_AGAIN_S = 5.0
-#: What could not be copied is tried again after this time.
-_COPY_AGAIN_S = 30.0
+#: What could not be copied or loaded is tried again after this time, then after twice, four times ... as long.
+_TRY_AGAIN_S = 30.0
+_TRY_AGAIN_MOST_S = 3600.0
+#: So long after a version is told again, the server may still tell how it failed before.
+_STALE_S = 5.0
 #: A version that the server does not have any more leaves the folder after this time.
 _KEEP_S = 30.0
-_SAVED_MODEL = "saved_model/"
-#: What is being copied, or removed, beside the folders of the models.
-_WORK = ".work"
-_CONFIG = "models.config"
 
-Place = tuple[str, int]
-"""A served name and a version."""
 Statuses = Mapping[str, Sequence[VersionStatus]]
+
+
+@dataclass(slots=True)
+class _Failure:
+    """Why a version could not be copied or loaded; without ``error`` it may only be a matter of time."""
+
+    error: str | None
+    again_at: float
+    times: int
 
 
 @dataclass(slots=True)
@@ -55,7 +62,12 @@ class _Memory:
     told: tuple[ServedModel, ...] | None = None
     told_at: float = 0.0
     reachable: bool = True
-    copy_again_at: dict[Place, float] = field(default_factory=dict[Place, float])
+    failures: dict[Place, _Failure] = field(default_factory=dict[Place, _Failure])
+    #: Versions that the server said could not be loaded before it was told them (again), and when that was.
+    stale: dict[Place, float] = field(default_factory=dict[Place, float])
+    loaded: set[Place] = field(default_factory=set[Place])
+    config: tuple[ServedModel, ...] | None = None
+    over_budget: frozenset[Place] = frozenset()
     unwanted_since: dict[Place, float] = field(default_factory=dict[Place, float])
 
 
@@ -70,14 +82,17 @@ class Serving:
         folder: Path,
         server_folder: str | None = None,
         *,
+        budget: Budget | None = None,
         leads: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
-        self._blobs = blobs
         self._client = client
-        self._folder = folder.absolute()
-        self._server_folder = server_folder or str(self._folder)
+        self._folder = ServingFolder(folder, blobs)
+        self._server_folder = server_folder or str(self._folder.path)
+        self._budget = budget or Budget()
         self._leads = leads
+        self._clock = clock
         self._memory = _Memory()
 
     def run(self, stop: threading.Event) -> None:
@@ -95,7 +110,10 @@ class Serving:
 
     def step(self) -> None:
         """Copy what is missing, tell the server, note what it has, remove what is over."""
-        wanted = models.servable(self._db, IDLE_S)
+        wanted = self._within_budget(models.servable(self._db, IDLE_S))
+        self._forget_all_but({place_of(row) for row in wanted})
+        if not self._folder.has_config():
+            self._folder.write_config([])
         there = [row for row in wanted if self._copied(row)]
         try:
             self._tell(there)
@@ -104,132 +122,151 @@ class Serving:
             if self._memory.reachable:
                 log.warning("the model server does not answer")
             self._memory.reachable, self._memory.told = False, None
-            self._note_all(wanted, there, {})
+            self._note_all(wanted, {})
             return
         self._memory.reachable = True
-        self._note_all(wanted, there, statuses)
-        self._remove_unwanted({_place(row) for row in wanted})
+        self._learn(there, statuses)
+        self._note_all(wanted, statuses)
+        self._write_config()
+        self._remove_unwanted({place_of(row) for row in wanted})
+
+    def _within_budget(self, rows: Sequence[ModelVersionRow]) -> Sequence[ModelVersionRow]:
+        kept = within(self._budget, self._db, rows)
+        over = frozenset(map(place_of, rows)) - set(map(place_of, kept))
+        if over - self._memory.over_budget:
+            log.warning("the model server may not load %d more versions that are wanted", len(over))
+        self._memory.over_budget = over
+        return kept
+
+    def _forget_all_but(self, wanted: set[Place]) -> None:
+        memory = self._memory
+        memory.loaded &= wanted
+        for remembered in (memory.failures, memory.stale):
+            for place in remembered.keys() - wanted:
+                del remembered[place]
 
     # The folder -------------------------------------------------------------------------------------------
 
     def _copied(self, row: ModelVersionRow) -> bool:
-        """Whether the version's SavedModel is in the folder now."""
-        name, version = _place(row)
-        target = self._folder / name / str(version)
-        if target.is_dir():
+        """Whether the version is in the folder now, and may be told to the server."""
+        place = place_of(row)
+        failure = self._memory.failures.get(place)
+        if failure and self._clock() < failure.again_at:
+            return False
+        if self._folder.has(row):
             return True
-        if time.monotonic() < self._memory.copy_again_at.get((name, version), 0.0):
-            return False
-        work = self._folder / _WORK / f"{name}-{version}"
-        shutil.rmtree(work, ignore_errors=True)  # what a killed keeper left
         try:
-            self._fetch(row, work)
-        except (NotFound, StorageFailed) as error:
-            self._memory.copy_again_at[name, version] = time.monotonic() + _COPY_AGAIN_S
-            self._note(row, "failed", error.message)
+            self._folder.copy(row, self._still_leading)
+        except (NotFound, OtherBytes) as error:
+            self._failed(place, error.message)
             return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work.rename(target)
-        log.info("copied %s, version %d", name, version)
+        except (StorageFailed, OSError) as error:
+            log.warning("%s@%d could not be copied: %s", *place, error)
+            self._failed(place, None)
+            return False
+        log.info("copied %s, version %d", *place)
         return True
-
-    def _fetch(self, row: ModelVersionRow, work: Path) -> None:
-        for path, file in (row.files or {}).items():
-            if not path.startswith(_SAVED_MODEL):
-                continue
-            local = work / check_key(path.removeprefix(_SAVED_MODEL))
-            local.parent.mkdir(parents=True, exist_ok=True)
-            self._blobs.get_file(file["key"], local, check=self._still_leading)
-            if _sha256(local) != file["sha256"]:
-                raise StorageFailed(f"The stored file '{path}' is not what was registered.")
 
     def _still_leading(self) -> None:
         if not self._leads():
             raise Unavailable("Another keeper leads now.")
 
+    def _failed(self, place: Place, error: str | None) -> None:
+        before = self._memory.failures.get(place)
+        times = before.times + 1 if before else 1
+        pause = min(_TRY_AGAIN_MOST_S, _TRY_AGAIN_S * 2 ** min(times - 1, 20))
+        self._memory.failures[place] = _Failure(error, self._clock() + pause, times)
+
     def _remove_unwanted(self, wanted: set[Place]) -> None:
         """Remove versions that the server has not had for a while."""
-        found = {place for place in self._places() if place not in wanted}
+        found = {place for place in self._folder.places() if place not in wanted}
         loaded = {name: _loaded(self._client.status(name)) for name in {name for name, _ in found}}
-        now, since = time.monotonic(), self._memory.unwanted_since
+        now, since = self._clock(), self._memory.unwanted_since
         gone = {(name, version) for name, version in found if version not in loaded[name]}
-        for place in list(since):
-            if place not in gone:
-                del since[place]
-        for name, version in sorted(gone):
-            if now - since.setdefault((name, version), now) >= _KEEP_S:
-                self._remove(name, version)
-
-    def _remove(self, name: str, version: int) -> None:
-        trash = self._folder / _WORK / f"{name}-{version}-gone"
-        shutil.rmtree(trash, ignore_errors=True)
-        trash.parent.mkdir(exist_ok=True)
-        (self._folder / name / str(version)).rename(trash)  # at once: half of a version must never be seen
-        shutil.rmtree(trash)
-        with suppress(OSError):  # it has other versions
-            (self._folder / name).rmdir()
-        log.info("removed %s, version %d", name, version)
-
-    def _places(self) -> Iterator[Place]:
-        if not self._folder.is_dir():
-            return
-        for model in self._folder.iterdir():
-            if model.is_dir() and model.name != _WORK:
-                for version in model.iterdir():
-                    if version.name.isdecimal() and version.is_dir():
-                        yield model.name, int(version.name)
+        for place in since.keys() - gone:
+            del since[place]
+        for place in sorted(gone):
+            if now - since.setdefault(place, now) >= _KEEP_S and self._folder.remove(place):
+                self._folder.remove_empty(place[0])
+                log.info("removed %s, version %d", *place)
 
     # The server -------------------------------------------------------------------------------------------
 
     def _tell(self, rows: Iterable[ModelVersionRow]) -> None:
         """Tell the server what to serve, where that is news, or where it does not have it (it was started again)."""
-        by_name: dict[str, list[int]] = defaultdict(list)
-        for name, version in map(_place, rows):
-            by_name[name].append(version)
-        wanted = tuple(
-            ServedModel(name, f"{self._server_folder}/{name}", tuple(sorted(versions)))
-            for name, versions in sorted(by_name.items())
-        )
-        memory, now = self._memory, time.monotonic()
+        wanted = self._models(map(place_of, rows))
+        memory, now = self._memory, self._clock()
         if wanted == memory.told and (now - memory.told_at < _TELL_AGAIN_S or not self._lacks(wanted)):
             return
         if wanted != memory.told:
-            self._write_config(wanted)
+            self._note_stale(wanted, now)
         memory.told, memory.told_at = wanted, now
         try:
             self._client.reload(wanted)
-        except Unavailable as error:  # also where one of the models cannot be loaded; its status tells why
+        except SaccadeError as error:  # also where one of the models cannot be loaded; its status tells why
             log.warning("the model server did not take all models: %s", error)
 
-    def _write_config(self, wanted: Sequence[ServedModel]) -> None:
-        """What TensorFlow Serving reads when it starts (``--model_config_file``): it needs one to start at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        new = self._folder / f"{_CONFIG}.new"
-        new.write_text(config_text(wanted), "utf-8")
-        new.replace(self._folder / _CONFIG)
+    def _note_stale(self, wanted: Iterable[ServedModel], now: float) -> None:
+        """What the server says before it is told a version is no news of it."""
+        before = {(model.name, version) for model in self._memory.told or () for version in model.versions}
+        for model in wanted:
+            new = {version for version in model.versions if (model.name, version) not in before}
+            for status in self._client.status(model.name) if new else ():
+                if status.version in new and status.failed:
+                    self._memory.stale[model.name, status.version] = now
+
+    def _models(self, places: Iterable[Place]) -> tuple[ServedModel, ...]:
+        by_name: dict[str, list[int]] = defaultdict(list)
+        for name, version in places:
+            by_name[name].append(version)
+        return tuple(
+            ServedModel(name, f"{self._server_folder}/{name}", tuple(sorted(versions)))
+            for name, versions in sorted(by_name.items())
+        )
+
+    def _write_config(self) -> None:
+        """Let a server that starts now begin with what one has loaded already."""
+        config = self._models(self._memory.loaded)
+        if config != self._memory.config:
+            self._folder.write_config(config)
+            self._memory.config = config
 
     def _lacks(self, wanted: Iterable[ServedModel]) -> bool:
-        for model in wanted:
-            known = {each.version for each in self._client.status(model.name) if not _ended(each)}
-            if not known.issuperset(model.versions):
-                return True
-        return False
+        return any(not _loaded(self._client.status(model.name)).issuperset(model.versions) for model in wanted)
 
     def _statuses(self, rows: Iterable[ModelVersionRow]) -> Statuses:
-        return {name: self._client.status(name) for name in sorted({name for name, _ in map(_place, rows)})}
+        return {name: self._client.status(name) for name in sorted({name for name, _ in map(place_of, rows)})}
+
+    def _learn(self, told: Iterable[ModelVersionRow], statuses: Statuses) -> None:
+        """Remember which versions are loaded, and which cannot be."""
+        memory, now = self._memory, self._clock()
+        for place in map(place_of, told):
+            status = _status(statuses, place)
+            if status is None:
+                continue
+            if status.failed:
+                if now - memory.stale.get(place, -_STALE_S) >= _STALE_S:
+                    log.warning("%s@%d cannot be loaded: %s", *place, status.error)
+                    self._failed(place, status.error)
+                    self._folder.distrust(place)
+                    memory.stale.pop(place, None)
+                    memory.loaded.discard(place)
+                continue
+            if status.state is not VersionState.END:
+                memory.stale.pop(place, None)
+            if status.state is VersionState.AVAILABLE:
+                memory.loaded.add(place)
+                memory.failures.pop(place, None)
 
     # The records ------------------------------------------------------------------------------------------
 
-    def _note_all(
-        self, wanted: Sequence[ModelVersionRow], there: Sequence[ModelVersionRow], statuses: Statuses
-    ) -> None:
-        for row in there:
-            name, version = _place(row)
-            status = next((each for each in statuses.get(name, ()) if each.version == version), None)
-            self._note(row, *_serving(status))
-        noted = {_place(row) for row in wanted}
+    def _note_all(self, wanted: Sequence[ModelVersionRow], statuses: Statuses) -> None:
+        for row in wanted:
+            failure, status = self._memory.failures.get(place_of(row)), _status(statuses, place_of(row))
+            self._note(row, *(_failing(failure) if failure else _serving(status)))
+        noted = {place_of(row) for row in wanted}
         for row in models.seen_serving(self._db):
-            if _place(row) not in noted:
+            if place_of(row) not in noted:
                 self._note(row, None, None)
 
     def _note(self, row: ModelVersionRow, serving: str | None, error: str | None) -> None:
@@ -238,36 +275,29 @@ class Serving:
             log.info("%s@%d: %s", row.name, row.version, serving or "not served")
 
 
-def _place(row: ModelVersionRow) -> Place:
-    return served_name(row.project, row.name), row.version
-
-
-def _ended(status: VersionStatus) -> bool:
-    return status.state is VersionState.END and not status.error
+def _status(statuses: Statuses, place: Place) -> VersionStatus | None:
+    return next((each for each in statuses.get(place[0], ()) if each.version == place[1]), None)
 
 
 def _loaded(statuses: Iterable[VersionStatus]) -> set[int]:
     return {each.version for each in statuses if each.state is not VersionState.END}
 
 
+def _failing(failure: _Failure) -> tuple[str | None, str | None]:
+    return ("loading", None) if failure.error is None else ("failed", failure.error)
+
+
 def _serving(status: VersionStatus | None) -> tuple[str | None, str | None]:
     """What the records say of a version with this status."""
-    if status is None or _ended(status):
+    if status is None or (status.state is VersionState.END and not status.error):
         return None, None
     match status.state:
         case VersionState.AVAILABLE:
             return "available", None
-        case VersionState.END:
-            return "failed", status.error
         case VersionState.UNLOADING:
             return None, None
-        case _:
+        case _:  # also END with an error: it is told again now, else it were among the failures
             return "loading", None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def start_serving(
@@ -282,7 +312,8 @@ def start_serving(
         client = ServingClient(settings.serving_url)
         try:
             folder, seen_as = settings.serving_dir, settings.serving_server_dir
-            Serving(db, open_blobs(settings), client, folder, seen_as, leads=leads).run(stop)
+            budget = Budget(settings.serving_most_versions, settings.serving_most_bytes)
+            Serving(db, open_blobs(settings), client, folder, seen_as, budget=budget, leads=leads).run(stop)
         finally:
             client.close()
 

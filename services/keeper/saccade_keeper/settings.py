@@ -19,3 +19,7 @@ class KeeperSettings(Settings, ServingSettings):
     serving_server_dir: str | None = Field(
         default=None, description="The same folder as the model server sees it, where that is another path"
     )
+    serving_most_versions: int = Field(
+        default=64, ge=1, description="The model server loads no more; those of aliases first, then those wanted last"
+    )
+    serving_most_bytes: int = Field(default=4 << 30, ge=1, description="As above, by the sizes of SavedModels")

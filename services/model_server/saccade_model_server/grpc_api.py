@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from grpc import aio
@@ -16,9 +16,10 @@ from tensorflow_serving.apis import (
 )
 
 from saccade_model_server.errors import Code, ServingError, invalid
+from saccade_model_server.saved_model import Signature
 from saccade_model_server.servables import Wanted
 from saccade_model_server.service import Service
-from saccade_model_server.tensors import to_array, to_message
+from saccade_model_server.tensors import MOST_BYTES, Array, head_of, to_array, to_message
 
 #: gRPC's own limit is 4 MB.
 MESSAGE_BYTES = 64 << 20
@@ -70,7 +71,8 @@ class _Prediction:
 
     async def _predict(self, request: Any) -> Any:
         wanted = _wanted(request)
-        inputs = {name: to_array(name, tensor) for name, tensor in request.inputs.items()}
+        signature = self._service.inputs_of(wanted, request.model_spec.signature_name)
+        inputs = read_inputs(signature, wanted.name, request.inputs)
         answer = await self._service.predict(wanted, request.model_spec.signature_name, inputs, request.output_filter)
         response = _predict.PredictResponse()
         response.model_spec.name = wanted.name
@@ -104,6 +106,20 @@ class _Models:
         response = _management.ReloadConfigResponse()
         response.status.error_code = 0
         return response
+
+
+def read_inputs(signature: Signature, model: str, tensors: Mapping[str, Any]) -> dict[str, Array]:
+    """The arrays of a request's TensorProtos. Raises ServingError unless they have the names, types and shapes that the
+    signature takes, and not more than MOST_BYTES in all, before any becomes an array."""
+    signature.check_names(model, tensors)
+    taken = 0
+    for name, tensor in tensors.items():
+        head = head_of(name, tensor)
+        signature.inputs[name].check_head(name, head.dtype, head.shape)
+        taken += head.bytes
+    if taken > MOST_BYTES:
+        raise invalid(f"The inputs are {taken} bytes together; at most {MOST_BYTES} are taken")
+    return {name: to_array(name, tensor) for name, tensor in tensors.items()}
 
 
 def metadata_of(service: Service, wanted: Wanted, fields: Any = ("signature_def",)) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
+import tracemalloc
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +25,11 @@ from tensorflow_serving.apis import (
 )
 
 from saccade_core.errors import InvalidRequest, Unavailable, UnknownModel
-from saccade_model_server.errors import ServingError
+from saccade_model_server.configs import ModelConfig
+from saccade_model_server.errors import Code, ServingError
+from saccade_model_server.grpc_api import read_inputs
+from saccade_model_server.saved_model import SavedModel
+from saccade_model_server.servables import Servables, State, Version, Wanted
 from saccade_model_server.tensors import to_array, to_message
 from saccade_models.serving.client import ServedModel, ServingClient, VersionState
 from servers.model_server import Running, running_server
@@ -265,19 +271,81 @@ def test_policies_and_labels(server: Running, client: ServingClient) -> None:
         reload("latest", {"stable": 1})
 
 
-def test_tensors_that_lie_about_their_size_are_refused() -> None:
-    def message(shape: list[int], **values: Any) -> Any:
-        tensor = to_message(np.zeros(0, np.float32))
-        del tensor.tensor_shape.dim[:]
-        for size in shape:
-            tensor.tensor_shape.dim.add(size=size)
-        for name, value in values.items():
-            if name == "dtype":
-                tensor.dtype = value
-            else:
-                getattr(tensor, name).extend(value)
-        return tensor
+def message(shape: list[int], **values: Any) -> Any:
+    """A TensorProto that claims this shape."""
+    tensor = to_message(np.zeros(0, np.float32))
+    del tensor.tensor_shape.dim[:]
+    for size in shape:
+        tensor.tensor_shape.dim.add(size=size)
+    for name, value in values.items():
+        if name == "dtype":
+            tensor.dtype = value
+        else:
+            getattr(tensor, name).extend(value)
+    return tensor
 
+
+def test_inputs_are_compared_with_the_signature_before_they_are_expanded(
+    versions: dict[int, Network], folder: Path
+) -> None:
+    del versions  # made
+    signature = SavedModel(folder / "made" / "1").signature("")
+    np.testing.assert_array_equal(
+        read_inputs(signature, "m", {"inputs": message([2, 4], float_val=[1.5])})["inputs"],
+        np.full((2, 4), 1.5, np.float32),
+    )
+    whole = message([1 << 22, 4], float_val=[1.0])  # 64 MiB from a few bytes: as much as is allowed
+    tracemalloc.start()
+    try:
+        for tensors, says in (
+            ({f"x{index}": whole for index in range(12)}, "Send extra"),
+            ({"inputs": message([1 << 22, 5], float_val=[1.0])}, "larger than"),
+            ({"inputs": message([1 << 24], float_val=[1.0])}, "of shape"),
+            ({"inputs": message([1 << 20, 4], dtype=2, double_val=[1.0])}, "of type float32"),
+        ):
+            with pytest.raises(ServingError, match=says) as caught:
+                read_inputs(signature, "m", tensors)
+            assert caught.value.code is Code.INVALID_ARGUMENT
+        signature.inputs["other"] = signature.inputs["inputs"]
+        with pytest.raises(ServingError, match="together"):
+            read_inputs(signature, "m", {"inputs": whole, "other": whole})
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_requests_that_lie_are_invalid_and_not_unknown(server: Running, client: ServingClient) -> None:
+    client.reload([ServedModel("lies", give(server, "lies", 1), [1])])
+    with grpc.insecure_channel(server.address) as channel:
+        stub = _prediction_grpc.PredictionServiceStub(channel)
+        for tensor in (message([0, 2**62, 2**62]), message([1] * 100, float_val=[1.0])):
+            request = _predict.PredictRequest()
+            request.model_spec.name = "lies"
+            request.inputs["inputs"].CopyFrom(tensor)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Predict(request)
+            failed: Any = caught.value
+            assert failed.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_version_whose_loading_fails_in_any_way_ends(tmp_path: Path) -> None:
+    (tmp_path / "m" / "1").mkdir(parents=True)
+
+    def load(_: Path) -> str:
+        raise RuntimeError("text with a path")
+
+    async def reload() -> list[Version[str]]:
+        servables = Servables(load)
+        with pytest.raises(ServingError, match="did not become available"):
+            await asyncio.wait_for(servables.reload({"m": ModelConfig("m", tmp_path / "m")}), timeout=30)
+        return servables.statuses(Wanted("m"))
+
+    (version,) = asyncio.run(reload())
+    assert version.state is State.END and version.error is not None
+    assert (version.error.code, version.error.message) == (Code.INTERNAL, "Loading failed: RuntimeError")
+
+
+def test_tensors_that_lie_about_their_size_are_refused() -> None:
     np.testing.assert_array_equal(to_array("x", message([2, 2], float_val=[1.5])), np.full((2, 2), 1.5, np.float32))
     for shape, values in (
         ([10**6, 10**6], {"float_val": [1.0]}),
@@ -285,6 +353,10 @@ def test_tensors_that_lie_about_their_size_are_refused() -> None:
         ([3], {"float_val": [1.0, 2.0]}),
         ([1], {"dtype": 20}),
         ([10**9], {"dtype": 7, "string_val": [b"x" * 1000]}),
+        ([0, 2**62, 2**62], {}),
+        ([1] * 100, {"float_val": [1.0]}),
+        ([1], {"dtype": 4, "int_val": [300]}),
+        ([2], {"dtype": 4, "int_val": [-1]}),
     ):
         with pytest.raises(ServingError):
             to_array("x", message(shape, **values))

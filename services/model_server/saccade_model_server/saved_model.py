@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from saccade_model_server.errors import Code, ServingError, invalid
 from saccade_model_server.tensors import Array
 
 DEFAULT_SIGNATURE = "serving_default"
+_NAMES_SHOWN, _NAME_CHARACTERS = 20, 80
 _TAG = "serve"
 _INIT_OP = "__saved_model_init_op"
 
@@ -28,15 +29,18 @@ class Spec:
 
     def check(self, name: str, array: Array) -> None:
         """Raises ServingError unless ``array`` is such an input."""
-        wanted = object if self.dtype == tf.string else self.dtype.as_numpy_dtype
-        if array.dtype != wanted:
-            raise invalid(f"Expected input {name} of type {self.dtype.name}; got {array.dtype}")
-        fits = len(array.shape) == len(self.shape) and all(
-            size is None or size == given for size, given in zip(self.shape, array.shape, strict=True)
+        self.check_head(name, tf.string if array.dtype == object else tf.as_dtype(array.dtype), array.shape)
+
+    def check_head(self, name: str, dtype: Any, shape: tuple[int, ...]) -> None:
+        """Raises ServingError unless an input of this type (a tf.DType) and shape is such."""
+        if dtype != self.dtype:
+            raise invalid(f"Expected input {name} of type {self.dtype.name}; got {dtype.name}")
+        fits = len(shape) == len(self.shape) and all(
+            size is None or size == given for size, given in zip(self.shape, shape, strict=True)
         )
         if not fits:
-            shown = [-1 if size is None else size for size in self.shape]
-            raise invalid(f"Expected input {name} of shape {shown}; got {list(array.shape)}")
+            wanted = [-1 if size is None else size for size in self.shape]
+            raise invalid(f"Expected input {name} of shape {wanted}; got {list(shape)}")
 
 
 class Signature:
@@ -55,12 +59,7 @@ class Signature:
     def check(self, model: str, inputs: Mapping[str, Array]) -> int:
         """How many rows the inputs have, 0 where the signature is not batched. Raises ServingError unless they are
         what it takes."""
-        extra, missing = inputs.keys() - self.inputs.keys(), self.inputs.keys() - inputs.keys()
-        if extra or missing:
-            raise invalid(
-                f"Request inputs do not match required inputs for model `{model}`. "
-                f"Send extra: {{{','.join(sorted(extra))}}}. Missing but required: {{{','.join(sorted(missing))}}}."
-            )
+        self.check_names(model, inputs)
         for key, spec in self.inputs.items():
             spec.check(key, inputs[key])
         if not self.batched:
@@ -69,6 +68,17 @@ class Signature:
         if len(rows) != 1:
             raise invalid(f"Inputs have different numbers of rows: {sorted(rows)}")
         return rows.pop()
+
+    def check_names(self, model: str, names: Iterable[str]) -> None:
+        """Raises ServingError unless these are the names of the inputs."""
+        given = set(names)
+        extra, missing = given - self.inputs.keys(), self.inputs.keys() - given
+        if extra or missing:
+            shown = [name[:_NAME_CHARACTERS] for name in sorted(extra)[:_NAMES_SHOWN]]
+            raise invalid(
+                f"Request inputs do not match required inputs for model `{model}`. "
+                f"Send extra: {{{','.join(shown)}}}. Missing but required: {{{','.join(sorted(missing))}}}."
+            )
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run it, in the calling thread. Raises ServingError where TensorFlow does not take the values."""

@@ -181,10 +181,15 @@ class Servables(Generic[T]):
             try:
                 folder = _folder(config.base_path, version.number)
                 version.loaded = await asyncio.to_thread(self._load_folder, folder)
-            except (ServingError, OSError) as error:
-                wrong = error if isinstance(error, ServingError) else not_found("The folder cannot be read")
-                version.state, version.error = State.END, wrong
-                log.warning("cannot load %s, version %d: %s", model.name, version.number, wrong.message)
+            except Exception as error:
+                version.state, version.error = State.END, _as_serving_error(error)
+                log.warning(
+                    "cannot load %s, version %d: %s",
+                    model.name,
+                    version.number,
+                    version.error.message,
+                    exc_info=None if isinstance(error, ServingError | OSError) else error,
+                )
             else:
                 version.state = State.AVAILABLE
                 log.info("serving %s, version %d", model.name, version.number)
@@ -219,6 +224,17 @@ class Servables(Generic[T]):
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _as_serving_error(error: Exception) -> ServingError:
+    """What a version that cannot be loaded ends with."""
+    match error:
+        case ServingError():
+            return error
+        case OSError():
+            return not_found("The folder cannot be read")
+        case _:
+            return ServingError(Code.INTERNAL, f"Loading failed: {type(error).__name__}")
 
 
 def _folder(base_path: Path, number: int) -> Path:

@@ -97,7 +97,8 @@ class Kind:
     worker brings both before the run starts. A model is registered weights (``yolo11n``), or what users trained, of
     one of these ``families`` (``churn``, ``churn@3``, ``churn@production``). ``registers`` names the trained model of
     which a successful run makes a new version. For a kind that ``predicts`` the model server is told to load the
-    trained models that a run names; ``served_name`` among their facts is what they are called there. Jobs that
+    trained models that a run names; ``served_name`` among their facts is what they are called there, ``may_serve``
+    whether they are served. Jobs that
     ``train`` run on workers of their own, each in a process of its own, with all cores of the machine. A kind that
     ``enrolls`` may add faces to
     the gallery, which is made where it is not there yet; for other kinds that is an error. With ``parts`` the runner

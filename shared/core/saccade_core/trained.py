@@ -29,6 +29,9 @@ PRODUCTION = "production"
 #: The project whose models are served under their own names.
 _PLAIN_PROJECT = "default"
 
+#: The largest number of a version that the records can hold.
+MOST_VERSION = 2**31 - 1
+
 _REFERENCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9_-]{0,62})(@(?P<of>[1-9]\d{0,8}|[a-z][a-z0-9_-]{0,62}))?")
 
 

@@ -20,9 +20,9 @@ from saccade_core.errors import EncryptedInput, InputTooLarge, UnreadableInput
 from saccade_core.kind import InputFile
 
 _CHUNK = 1 << 20
-#: The list of entries is read at once: no more than so many bytes of it, more where more entries are allowed.
+#: The list of entries is read at once: no more than so many bytes of it for each 100,000 entries that are allowed.
 _MAX_DIRECTORY = 32 << 20
-_DIRECTORY_ENTRY = 128
+_DIRECTORY_ENTRIES = 100_000
 _MAX_NAME, _MAX_NAME_PART = 1024, 255
 _MIB = 1 << 20
 
@@ -92,7 +92,7 @@ class Archive:
 def open_archive(file: InputFile, limits: ArchiveLimits | None = None) -> Generator[Archive]:
     """Open and check a zip; raises UnreadableInput, EncryptedInput or InputTooLarge, each naming ``file.field``."""
     limits = limits or ArchiveLimits()
-    with _Frugal(file, max(_MAX_DIRECTORY, limits.files * _DIRECTORY_ENTRY)) as stream:
+    with _Frugal(file, _MAX_DIRECTORY * max(1, limits.files // _DIRECTORY_ENTRIES)) as stream:
         try:
             zipped = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, UnicodeError):

@@ -21,7 +21,7 @@ from saccade_core.records import model_uses, models
 from saccade_core.records.database import Database
 from saccade_core.records.model_tables import ModelVersionRow
 from saccade_core.records.tables import JobRow
-from saccade_core.trained import Wanted, served_name
+from saccade_core.trained import SERVED_FAMILIES, Wanted, may_serve, served_name
 
 _CACHE_BYTES = 20 << 30
 #: What was used as lately as this is kept: a run may be about to open it.
@@ -39,20 +39,28 @@ class TrainedModels:
     def bring(self, job: JobRow, kind: Kind, wanted: Wanted, check: Check) -> ModelFiles:
         """The checked files of the version that the job's project has under the name; ``check`` may end a transfer.
 
-        All runs of a job that was split get the same version. Raises UnknownModel; InvalidParams for a model of a
-        family that the kind does not take; ModelMissing where the object store has other bytes than were registered.
+        All runs of a job get the same version, which is not deleted before the job has ended. A kind that predicts
+        gets ``preprocess``, and ``onnx`` where the model server will not answer for the version.
+
+        Raises UnknownModel; InvalidParams for a model of a family that the kind does not take; ModelMissing where the
+        object store has other bytes than were registered.
         """
-        if kind.parts:
-            row = model_uses.use(self._db, job.project, job.parent_id or job.id, wanted)
-        else:
-            row = models.find(self._db, job.project, wanted)
+        row = model_uses.use(self._db, job.project, job.parent_id or job.id, wanted)
         models.require_family(row, kind.families)
-        files: dict[str, dict[str, Any]] = row.files or {}
-        paths = {role: self._file(row, path, files[path], check) for role, path in (row.roles or {}).items()}
         facts = {**(row.facts or {}), "family": row.family, "trained": True}
+        roles = row.roles or {}
         if kind.predicts:
             facts["served_name"] = served_name(row.project, row.name)
+            facts["may_serve"] = row.family in SERVED_FAMILIES and may_serve(row.checks or {})
+            facts["serving_error"] = row.serving_error if row.serving == "failed" else None
+            served = (
+                facts["may_serve"] and not facts["serving_error"] and os.environ.get("SACCADE_SERVING_URL")
+            )  # as the run will find it
+            needed = {"preprocess"} if served else {"preprocess", "onnx"}
+            roles = {role: path for role, path in roles.items() if role in needed}
             models.want(self._db, row.project, row.name, row.version)
+        files: dict[str, dict[str, Any]] = row.files or {}
+        paths = {role: self._file(row, path, files[path], check) for role, path in roles.items()}
         return ModelFiles(row.name, str(row.version), row.sha256 or "", paths, facts)
 
     def _file(self, row: ModelVersionRow, path: str, file: dict[str, Any], check: Check) -> Path:

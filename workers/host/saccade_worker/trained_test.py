@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from saccade_core.errors import UnknownModel
+from saccade_core.blobs import Check
+from saccade_core.errors import Conflict, LeaseLost, UnknownModel
 from saccade_core.ids import part_id
-from saccade_core.jobs import JobState
-from saccade_core.records import model_aliases, model_removal, models
+from saccade_core.jobs import JobState, Provenance
+from saccade_core.records import leases, model_aliases, model_removal, models, removals
 from saccade_core.records.lookups import JobWithArtifacts, get_job
 from saccade_core.records.model_tables import ModelVersionRow
 from saccade_core.records.tables import JobRow
@@ -22,9 +24,11 @@ from saccade_models import weights
 from saccade_worker import trained_models
 from saccade_worker.execute import execute
 from saccade_worker.host import Host
+from saccade_worker.job_model import JobModel, model_of
 from saccade_worker.trained_models import TrainedModels
 from servers.records import PROJECT, accepted, claimed, expire_lease, record
 from servers.running import problem_of
+from servers.trained import register_files
 
 pytestmark = pytest.mark.stack
 
@@ -161,10 +165,98 @@ def test_a_run_may_end_without_a_model(host: Host) -> None:
     assert model_removal.remove_abandoned(host.db) == ["models/tests.churn/1/"]
 
 
-def test_what_an_earlier_attempt_stored_is_not_left_among_the_files(host: Host) -> None:
-    host.blobs.put_bytes("models/tests.churn/1/model.onnx", b"old", "application/octet-stream")
-    _train(host)
-    assert "models/tests.churn/1/model.onnx" not in _keys(host)
+def _made(host: Host, job: JobRow, root: Path, text: str) -> JobModel:
+    """What a run of the trainer told, in files with ``text``."""
+    (root / "scratch" / "model").mkdir(parents=True)
+    for name in ("model.h5", f"{text}.json"):
+        (root / "scratch" / "model" / name).write_text(text)
+    made = model_of(host.db, job, registry.get("trainer"), root)
+    assert made is not None
+    told: dict[str, Any] = {"family": "tabular", "folder": "scratch/model", "roles": {"weights": "model.h5"}}
+    made.register({**told, "metrics": {}, "facts": {}, "checks": {}})
+    return made
+
+
+def test_a_paused_workers_late_files_do_not_touch_what_the_next_one_registers(host: Host, tmp_path: Path) -> None:
+    made_by = Provenance(code_version="1", params_digest="", device="cpu")
+    job = claimed(host.db, accepted(host.db, kind="trainer").id)
+    first, upload = _made(host, job, tmp_path / "first", "first"), host.blobs.put_file
+
+    def paused(key: str, path: Path, media_type: str, *, check: Check) -> Any:
+        """The worker is stopped after its last look at the lease; meanwhile another does the whole job."""
+        host.blobs.put_file = upload
+        expire_lease(host.db, job.id)
+        other = claimed(host.db, job.id, "other")
+        second = _made(host, other, tmp_path / "second", "second")
+        effect = second.store(host.blobs, other, made_by, check)
+        leases.succeed(host.db, job.id, other.token, result={}, artifacts=[], provenance={}, progress={}, also=effect)
+        return upload(key, path, media_type, check=check)
+
+    host.blobs.put_file = paused  # pyright: ignore[reportAttributeAccessIssue] - this instance alone
+    effect = first.store(host.blobs, job, made_by, lambda: None)
+    with pytest.raises(LeaseLost):
+        leases.succeed(host.db, job.id, job.token, result={}, artifacts=[], provenance={}, progress={}, also=effect)
+    row = _version(host)
+    assert row.files is not None and (row.version, set(row.files)) == (2, {"model.h5", "second.json"})
+    assert {host.blobs.get_range(file["key"], 0, file["bytes"]) for file in row.files.values()} == {b"second"}
+    assert removals.due(host.db, 10) == ["models/tests.churn/1/"]
+
+
+def test_an_attempt_that_is_over_takes_and_gives_up_no_number(host: Host, tmp_path: Path) -> None:
+    made_by = Provenance(code_version="1", params_digest="", device="cpu")
+    job = claimed(host.db, accepted(host.db, kind="trainer").id)
+    first = _made(host, job, tmp_path / "first", "first")
+    expire_lease(host.db, job.id)
+    other = claimed(host.db, job.id, "other")
+    second = _made(host, other, tmp_path / "second", "second")
+    assert (first.ref.version, second.ref.version) == (1, 1)  # the first had not begun to store
+    with pytest.raises(LeaseLost):
+        first.store(host.blobs, job, made_by, lambda: None)
+    assert _keys(host) == []
+    effect = second.store(host.blobs, other, made_by, lambda: None)
+    with pytest.raises(LeaseLost):
+        _made(host, job, tmp_path / "again", "again")
+    leases.succeed(host.db, job.id, other.token, result={}, artifacts=[], provenance={}, progress={}, also=effect)
+    assert _version(host).version == 1
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_a_version_that_a_run_uses_by_an_alias_is_not_deleted(host: Host, parts: bool) -> None:
+    for _ in range(2):
+        _train(host)
+    model_aliases.set_alias(host.db, PROJECT, "churn", "production", 1)
+    job = claimed(host.db, accepted(host.db, kind="predictor", params={"model": "churn@production"}).id)
+    kind = replace(registry.get("predictor"), parts=parts)
+    TrainedModels(host.db, host.blobs).bring(job, kind, Wanted("churn", alias="production"), lambda: None)
+    model_aliases.set_alias(host.db, PROJECT, "churn", "production", 2)
+    with pytest.raises(Conflict, match=job.id):
+        model_removal.delete_version(host.db, PROJECT, "churn", 1)
+    leases.cancelled(host.db, job.id, job.token)
+    model_removal.delete_version(host.db, PROJECT, "churn", 1)
+
+
+@pytest.mark.parametrize(
+    ("address", "checks", "roles"),
+    [
+        ("127.0.0.1:1", {"saved_model": 0.0}, {"preprocess"}),
+        ("127.0.0.1:1", {"saved_model": 0.1}, {"preprocess", "onnx"}),
+        (None, {"saved_model": 0.0}, {"preprocess", "onnx"}),
+    ],
+)
+def test_a_kind_that_predicts_gets_only_what_it_reads(
+    host: Host, address: str | None, checks: dict[str, float], roles: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SACCADE_SERVING_URL", raising=False)
+    if address:
+        monkeypatch.setenv("SACCADE_SERVING_URL", address)
+    contents = {"model.h5": b"weights", "preprocess.json": b"{}", "model.onnx": b"onnx"}
+    of = {"weights": "model.h5", "preprocess": "preprocess.json", "onnx": "model.onnx"}
+    register_files(host.db, host.blobs, "churn", contents, PROJECT, roles=of, checks=checks)
+    job, kind = accepted(host.db), registry.get("predictor")
+    bring = TrainedModels(host.db, host.blobs).bring
+    found = bring(job, replace(kind, predicts=True), Wanted("churn"), lambda: None)
+    assert (set(found.files), found.facts["may_serve"]) == (roles, checks["saved_model"] == 0.0)
+    assert set(bring(job, kind, Wanted("churn"), lambda: None).files) == set(of)
 
 
 def test_the_join_of_a_job_in_parts_registers(host: Host) -> None:

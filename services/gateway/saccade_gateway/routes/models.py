@@ -13,7 +13,15 @@ from saccade_core.errors import InvalidRequest, NotFound, NotServable, UnknownMo
 from saccade_core.records import model_aliases, model_removal, models, removals
 from saccade_core.records.model_tables import ModelAliasRow, ModelVersionRow
 from saccade_core.registry_views import AliasItem, Comparison, ModelDetail, ModelItem, VersionDetail
-from saccade_core.trained import MAX_DIFFERENCE, SERVED_FAMILIES, AliasName, Wanted, may_serve, read_wanted
+from saccade_core.trained import (
+    MAX_DIFFERENCE,
+    MOST_VERSION,
+    SERVED_FAMILIES,
+    AliasName,
+    Wanted,
+    may_serve,
+    read_wanted,
+)
 from saccade_gateway.access import SECURITY, Reader, Submitter
 from saccade_gateway.downloads import Content, send
 from saccade_gateway.model_views import (
@@ -54,7 +62,7 @@ class AliasChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int = Field(ge=1, examples=[3])
+    version: int = Field(ge=1, le=MOST_VERSION, examples=[3])
 
 
 @router.get("")
@@ -79,7 +87,7 @@ async def get_model(
     here: Here,
     caller: Reader,
     limit: Limit = 100,
-    cursor: Annotated[int | None, Query(ge=1, description="next_cursor of a page")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=MOST_VERSION, description="next_cursor of a page")] = None,
 ) -> ModelDetail:
     """One model: its versions, aliases and the aliases' latest changes; or the versions of registered weights."""
     if name in weights.models():
@@ -111,7 +119,9 @@ async def get_version(name: Name, version: Version, here: Here, caller: Reader) 
 
 
 @router.delete("/{name}/versions/{version}", status_code=204)
-async def delete_version(name: Name, version: Annotated[int, Path(ge=1)], here: Here, caller: Submitter) -> None:
+async def delete_version(
+    name: Name, version: Annotated[int, Path(ge=1, le=MOST_VERSION)], here: Here, caller: Submitter
+) -> None:
     """Delete a version and its files; 409 while an alias stands for it or an unfinished job uses it. Its number is not
     given again."""
     keys = await in_thread(model_removal.delete_version, here.db, caller.project, name, version)
@@ -173,7 +183,7 @@ async def _switch(here: Gateway, row: ModelVersionRow, change: Callable[[], Mode
     """Change what an alias stands for, once the version can be served."""
     if row.family in SERVED_FAMILIES:
         _require_servable(row)
-        await in_thread(here.serving.wait_available, row, _LOAD_S)
+        await here.serving.wait_available(row, _LOAD_S)
     return alias_item(await in_thread(change))
 
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from saccade_core.errors import InvalidRequest, NotServable
+from saccade_core.errors import InvalidRequest, NotServable, TooLarge
 from saccade_core.records import models
 from saccade_core.records.model_tables import ModelVersionRow
-from saccade_core.trained import SERVED_FAMILIES, AliasName, TrainedRef, Wanted, may_serve
+from saccade_core.trained import MOST_VERSION, SERVED_FAMILIES, AliasName, TrainedRef, Wanted, may_serve
 from saccade_gateway.access import SECURITY, Submitter
 from saccade_gateway.routes.jobs import json_only
-from saccade_gateway.state import Gateway, Here, in_thread
+from saccade_gateway.state import Here, in_thread
 from saccade_models.datasets.picture_input import PictureInput
 from saccade_models.serving.answers import Answer, decode
 from saccade_models.tables.encode import TableInput
@@ -24,6 +24,9 @@ router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=SECURITY)
 #: A version that is not loaded is waited for so long.
 _WAIT_S = 20.0
 _MOST_ROWS = 10_000
+#: Numbers to or from the model in one request, and labels with scores in its answer.
+_MOST_NUMBERS = 2_000_000
+_MOST_SCORES = 200_000
 _EXAMPLE: dict[str, Any] = {"rows": [{"age": 42, "country": "France", "balance": 1250.5}], "alias": "production"}
 
 _FLOAT32_MOST = math.ldexp(2 - 2**-23, 127)
@@ -51,7 +54,7 @@ class PredictRequest(BaseModel):
         description="Nested lists of numbers, one for each prediction",
     )
     version: int | None = Field(
-        default=None, ge=1, description="Without version and alias: production, else the newest"
+        default=None, ge=1, le=MOST_VERSION, description="Without version and alias: production, else the newest"
     )
     alias: AliasName | None = None
     top_k: int = Field(default=5, ge=1, le=1000, description="How many labels of each prediction")
@@ -84,17 +87,14 @@ async def predict(
     """Predict with a trained model, through the model server. A version that is not loaded is loaded first; where that
     takes longer than 20 s the answer is 503 with ``Retry-After``. For files, and many rows, submit a job."""
     wanted = Wanted(name, version=body.version, alias=body.alias)
-    return await in_thread(_answer, here, caller.project, wanted, body)
-
-
-def _answer(here: Gateway, project: str, wanted: Wanted, body: PredictRequest) -> PredictAnswer:
-    row = models.find(here.db, project, wanted)
+    row = await in_thread(models.find, here.db, caller.project, wanted)
     _require_served(row)
-    preprocess = here.serving.preprocess(row)
-    rows, shape = _encoded(preprocess, body)
-    outputs = here.serving.predict(row, rows, shape, _WAIT_S)
+    preprocess = await here.serving.call(here.serving.preprocess, row)
+    _require_small(preprocess, body)
+    rows, shape = await here.serving.call(_encoded, preprocess, body)
+    outputs = await here.serving.predict(row, rows, shape, _WAIT_S)
     ref = TrainedRef(name=row.name, version=row.version)
-    return PredictAnswer(model=ref, predictions=decode(preprocess, outputs, body.top_k))
+    return PredictAnswer(model=ref, predictions=await here.serving.call(decode, preprocess, outputs, body.top_k))
 
 
 def _require_served(row: ModelVersionRow) -> None:
@@ -107,6 +107,28 @@ def _require_served(row: ModelVersionRow) -> None:
         )
     if not may_serve(row.checks or {}):
         raise NotServable(f"{shown} may not be served: its SavedModel was not compared, or differs.", field="version")
+
+
+def _require_small(preprocess: TableInput | PictureInput, body: PredictRequest) -> None:
+    """Raise TooLarge for what would take a gateway's memory: a short row may become thousands of numbers."""
+    field, count = ("rows", len(body.rows)) if body.rows is not None else ("instances", len(body.instances or []))
+    width = max(preprocess.width if isinstance(preprocess, TableInput) else math.prod(preprocess.shape), 1)
+    widest = max(width, len(preprocess.labels))
+    if count * widest > _MOST_NUMBERS:
+        raise TooLarge(
+            f"{field}: {count} of them are {count * widest} numbers for this model, and one request may have "
+            f"{_MOST_NUMBERS}: send {_MOST_NUMBERS // widest} at once at most, or submit a job.",
+            field=field,
+            received=count,
+        )
+    scores = count * min(body.top_k, len(preprocess.labels))
+    if scores > _MOST_SCORES:
+        raise InvalidRequest(
+            f"top_k: {scores} labels would be in the answer, and {_MOST_SCORES} may be: for {count} {field} ask for "
+            f"{_MOST_SCORES // count} at most.",
+            field="top_k",
+            received=body.top_k,
+        )
 
 
 def _encoded(preprocess: TableInput | PictureInput, body: PredictRequest) -> Encoded:

@@ -49,7 +49,9 @@ def _give_up(db: Database, job: JobRow) -> None:
     removed here belongs to no version, and is the sweep's."""
     of = (ModelVersionRow.project, ModelVersionRow.name, ModelVersionRow.version)
     begun = and_(
-        ModelVersionRow.job_id == job.id, ModelVersionRow.state == models.STORING, ModelVersionRow.stored_by != job.token
+        ModelVersionRow.job_id == job.id,
+        ModelVersionRow.state == models.STORING,
+        ModelVersionRow.stored_by != job.token,
     )
     if not db.has(select(ModelVersionRow.job_id).where(begun)):
         return

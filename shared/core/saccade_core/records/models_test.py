@@ -328,6 +328,23 @@ def test_a_job_goes_on_with_the_version_that_it_found_first(db: Database) -> Non
     assert use("churn@production") == 3
 
 
+@pytest.mark.parametrize("text", ["churn", "churn@production"])
+def test_the_last_version_of_a_model_that_a_job_names_is_not_deleted(db: Database, text: str) -> None:
+    for _ in range(2):
+        trained(db)
+    model_aliases.set_alias(db, PROJECT, "churn", "production", 2)
+    job, wanted = accepted(db), read_wanted(text)
+    assert wanted is not None
+    with db.write() as session:
+        model_uses.hold(db, session, PROJECT, job.id, wanted)
+    model_aliases.remove_alias(db, PROJECT, "churn", "production")
+    model_removal.delete_version(db, PROJECT, "churn", 2)
+    with pytest.raises(Conflict, match=job.id):
+        model_removal.delete_version(db, PROJECT, "churn", 1)
+    cancel_job(db, PROJECT, job.id)
+    assert model_removal.delete_version(db, PROJECT, "churn", 1) == ["models/tests.churn/1/"]
+
+
 def test_versions_that_never_came_are_removed_with_their_bytes(db: Database) -> None:
     running, failed, gone, done = (claimed(db, accepted(db).id) for _ in range(4))
     for job in (running, failed, gone, done):

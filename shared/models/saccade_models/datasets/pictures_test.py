@@ -189,6 +189,46 @@ def test_npz(tmp_path: Path) -> None:
     assert (list(words.classes), words.parts["train"].labels.tolist()) == (["cat", "dog"], [1, 0] * 3)
 
 
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.int64, np.float32])
+def test_in_an_npz_of_zeros_and_ones_one_is_white(tmp_path: Path, kind: type[np.generic]) -> None:
+    x = np.arange(4 * 3 * 3).reshape(4, 3, 3) % 2
+    data = read(npz(tmp_path, x_train=x.astype(kind), y_train=[0, 1] * 2, x_test=x[:2] * 0.5, y_test=[0, 1]))
+    assert np.array_equal(array_of(data), x * 255)
+    test = data.parts["test"].source
+    assert isinstance(test, np.ndarray) and np.array_equal(test, np.rint(x[:2] * 127.5))
+
+
+def test_all_parts_of_an_npz_have_one_scale(tmp_path: Path) -> None:
+    y, bright = [0, 1], np.full((2, 3, 3), 200.0)
+    black = read(npz(tmp_path, x_train=bright, y_train=y, x_test=bright * 0, y_test=y))
+    assert (array_of(black) == 200).all()
+    mixed = npz(tmp_path, x_train=bright / 255, y_train=y, x_test=bright.astype(np.uint8), y_test=y)
+    refused("'x_train' has values from 0 to 1 and 'x_test' from 0 to 255", mixed)
+
+
+def test_labels_that_pack_well_are_no_bomb(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (200_000, 4, 4), dtype=np.uint8)
+    y = np.repeat(np.arange(2), len(x) // 2)
+    data = read(npz(tmp_path, x=x, y=y))
+    with zipfile.ZipFile(tmp_path / "data.npz") as packed:
+        labels = packed.getinfo("y.npy")
+        assert labels.file_size > 200 * labels.compress_size
+    assert sizes(data) == {"train": [100_000, 100_000]}
+    refused("200 times", npz(tmp_path, x=x * 0, y=y), error=InputTooLarge)
+
+
+def test_a_zip_may_have_as_many_pictures_as_a_data_set(tmp_path: Path) -> None:
+    """A list of 100,001 entries, 40 MB of it; the archive ends with it, so that only its first picture is missed."""
+    names = [f"{n % 2}/{'x' * 170}/{'y' * 170}/{n:06d}.png".encode() for n in range(100_001)]
+    head = struct.pack("<4s4B4H3I", b"PK\x01\x02", 20, 3, 20, 0, 0, 0, 0, 0, 0, 0, 0)
+    entries = b"".join(head + struct.pack("<5H2I", len(name), 0, 0, 0, 0, 0, 0) + name for name in names)
+    end64 = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, len(names), len(names), len(entries), 4)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 4 + len(entries), 1)
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(entries), 4, 0)
+    (tmp_path / "many.zip").write_bytes(b"PK\x03\x04" + entries + end64 + locator + end)
+    refused("is damaged", given(tmp_path / "many.zip"))
+
+
 def test_npz_that_cannot_be_used(tmp_path: Path) -> None:
     x, y = np.zeros((4, 5, 5), np.uint8), np.array([0, 1, 0, 1])
     refused("x_train and y_train", npz(tmp_path, a=x))

@@ -15,7 +15,10 @@ class _PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise NotPlain(problem="has an anchor or an alias (& or *): write out what it stands for", problem_mark=event.start_mark)
+            raise NotPlain(
+                problem="has an anchor or an alias (& or *): write out what it stands for",
+                problem_mark=event.start_mark,
+            )
         if getattr(event, "tag", None) is not None:
             raise NotPlain(problem="has a tag (!), which is not read", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
@@ -23,7 +26,9 @@ class _PlainLoader(yaml.SafeLoader):
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
-                raise NotPlain(problem="has a merge key (<<): write out what it stands for", problem_mark=key.start_mark)
+                raise NotPlain(
+                    problem="has a merge key (<<): write out what it stands for", problem_mark=key.start_mark
+                )
         super().flatten_mapping(node)
 
 
@@ -34,11 +39,11 @@ def read_mapping(data: bytes) -> tuple[dict[str, Any], dict[str, int]] | None:
     """
     loader = _PlainLoader(data)
     try:
-        tree: Any = loader.get_single_node()
-        values: Any = loader.construct_document(tree) if tree is not None else None
+        tree = loader.get_single_node()
+        if not isinstance(tree, yaml.MappingNode):
+            return None
+        values: Any = loader.construct_document(tree)
     finally:
         loader.dispose()
-    if not isinstance(values, dict):
-        return None
     lines = {str(key.value): int(key.start_mark.line) + 1 for key, _ in tree.value}
     return {str(key): value for key, value in cast("dict[Any, Any]", values).items()}, lines

@@ -7,7 +7,6 @@ anew, every picture has been decoded once, by the reader that all kinds share.
 from __future__ import annotations
 
 import hashlib
-import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import yaml
 from saccade_core.errors import InputError, InputTooLarge
 from saccade_core.kind import InputFile
 from saccade_models.archives import Archive, ArchiveLimits, open_archive
+from saccade_models.datasets.yolo_cut import Split, cut_parts
 from saccade_models.datasets.yolo_labels import Box, LabelReport, read_labels, write_labels
 from saccade_models.datasets.yolo_layout import Layout, find_layout, is_picture
 from saccade_models.images import read_image, write_image
@@ -67,34 +67,31 @@ class YoloDataset:
     notes: Sequence[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How to cut off the parts that a data set does not have: shares of its pictures, and the seed of the draw."""
-
-    valid: float = 0.2
-    test: float = 0.1
-    seed: int = 0
-
-
 def read_yolo_dataset(
     file: InputFile, folder: Path, split: Split, step: Step = lambda _done, _total: None
 ) -> YoloDataset:
     """Check the data set in the zip ``file`` and write it to ``folder``, which is private and empty.
 
     A data set without valid part gets one, cut off from train; where it has no test part either, one of these too.
+    Copies of one picture, byte for byte, stay in one part then.
     Raises InputError naming the line of ``data.yaml`` or of a label file that is wrong, and what ``open_archive``
     raises.
     """
     with open_archive(file, _LIMITS) as archive:
-        layout = find_layout(archive, file)
+        total = sum(map(is_picture, archive.names))
+
+        def check() -> None:
+            step(0, total)
+
+        layout = find_layout(archive, file, check)
         if sum(map(len, layout.parts.values())) > MAX_PICTURES:
             raise InputTooLarge(
                 f"A data set may have at most {MAX_PICTURES} pictures.",
                 field=file.field,
                 received=sum(map(len, layout.parts.values())),
             )
-        cut = _cut(layout, split, file)
-        labels, report = _read_labels(archive, layout, file)
+        cut = cut_parts(archive, layout, split, file, check)
+        labels, report = _read_labels(archive, layout, file, check)
         writer = _Writer(archive, file, folder, step, sum(map(len, layout.parts.values())))
         parts = {part: writer.write(part, names, labels) for part, names in layout.parts.items()}
         lost = _without_picture(archive, layout)
@@ -109,35 +106,15 @@ def read_yolo_dataset(
     return YoloDataset(described, layout.labels, parts, layout.source, cut, report, writer.unreadable, lost, notes)
 
 
-def _cut(layout: Layout, split: Split, file: InputFile) -> list[str]:
-    """Cut off in place the parts that are missing; gives their names."""
-    if "valid" in layout.parts:
-        return []
-    pictures = list(layout.parts["train"])
-    random.Random(split.seed).shuffle(pictures)  # noqa: S311 - a draw that is to be the same again, no secret
-    missing = {"valid": split.valid, **({} if "test" in layout.parts else {"test": split.test})}
-    if len(pictures) <= len(missing):
-        raise InputError(
-            f"The data set cannot be used: its {len(pictures)} pictures are too few to be split in train and valid.",
-            field=file.field,
-            received=len(pictures),
-        )
-    cut: list[str] = []
-    for part, share in missing.items():
-        count = max(1, round(share * len(layout.parts["train"]))) if part == "valid" or share > 0 else 0
-        if count and count < len(pictures):
-            layout.parts[part], pictures = sorted(pictures[:count]), pictures[count:]
-            cut.append(part)
-    layout.parts["train"] = sorted(pictures)
-    return cut
-
-
-def _read_labels(archive: Archive, layout: Layout, file: InputFile) -> tuple[dict[str, list[Box]], LabelReport]:
+def _read_labels(
+    archive: Archive, layout: Layout, file: InputFile, check: Callable[[], None]
+) -> tuple[dict[str, list[Box]], LabelReport]:
     """The boxes of each picture that has a label file; all label files are read before what is wrong is said."""
     report, names = LabelReport(), set(archive.names)
     found: dict[str, list[Box]] = {}
     for pictures in layout.parts.values():
         for picture in pictures:
+            check()
             label = next((name for name in _label_names(picture) if name in names), None)
             if label:
                 data = archive.read(label, _MAX_LABEL_BYTES)

@@ -16,8 +16,11 @@ from PIL import Image
 from saccade_core.assets import registry
 from saccade_core.errors import Cancelled, InputError, InputTooLarge, UnreadableInput
 from saccade_core.kind import InputFile
-from saccade_models.datasets.yolo import Split, YoloDataset, read_yolo_dataset
+from saccade_models.archives import open_archive
+from saccade_models.datasets.yolo import YoloDataset, read_yolo_dataset
+from saccade_models.datasets.yolo_cut import Split
 from saccade_models.datasets.yolo_labels import LabelReport, read_labels
+from saccade_models.datasets.yolo_layout import find_layout
 from saccade_models.datasets.yolo_testing import DATA_YAML, shape_files, write_zip
 
 Files = dict[str, str | bytes]
@@ -98,7 +101,15 @@ def test_paths_as_users_tools_leave_them(tmp_path: Path, lines: str, top: str) -
         ("train: train\nnames: {1: a, 2: b}", "line 2 of data.yaml must name the classes"),
         ("train: train\nnc: 3\nnames: [a, b]", "line 2 of data.yaml: 'nc:' says 3 classes, and 'names:' has 2"),
         ("train: [\nnames: 1", r"data.yaml, line \d is no valid YAML"),
-        ("train: train\nnames: !!python/object/apply:os.system ['true']", "no valid YAML"),
+        ("train: train\nnames: !!python/object/apply:os.system ['true']", r"line 2 has a tag \(!\)"),
+        ("names: &n [a, b]\ntrain: train\nval: *n", "data.yaml, line 1 has an anchor or an alias"),
+        ("names: [a, b]\ntrain: *n", "data.yaml, line 2 has an anchor or an alias"),
+        ("names: [a, b]\nother:\n  <<: {a: 1}\n", r"data.yaml, line 3 has a merge key \(<<\)"),
+        ("names: [a, b]\nnc: " + ":".join(["1"] * 400) + ".0", "no valid YAML"),
+        (
+            f"names: [a, b]\ntrain: {[f'train/{n}' for n in range(101)]}",
+            "line 2 of data.yaml: 'train:' names 101 places",
+        ),
         ("[" * 60_000, "no valid YAML"),
         ("just words", "is not a list of"),
         ("train: missing.txt\nnames: [a, b]", "has no such list of pictures"),
@@ -109,6 +120,61 @@ def test_a_wrong_line_is_said(tmp_path: Path, lines: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path, {**SHAPES, "train.txt": "shape00.png\nother.png\n", "data.yaml": lines})
     assert caught.value.field == "inputs.dataset"
+
+
+def test_a_bomb_of_merge_keys_is_refused_before_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = "a0: &a0 {x: 1}\n" + "".join(
+        f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 30)
+    )
+    grown = 0
+
+    def flatten(_loader: yaml.SafeLoader, _node: yaml.MappingNode) -> None:
+        nonlocal grown
+        grown += 1
+
+    monkeypatch.setattr(yaml.SafeLoader, "flatten_mapping", flatten)
+    with pytest.raises(UnreadableInput, match=r"data\.yaml, line 1 has an anchor"):
+        read(tmp_path, {**SHAPES, "data.yaml": bomb})
+    assert grown == 0
+
+
+def test_what_is_named_again_and_again_is_looked_up_once_and_can_be_cancelled(tmp_path: Path) -> None:
+    folders = f"train: {['train/images'] * 2000}\nval: valid.txt\nnames: [a, b]\n"
+    files: Files = {**SHAPES, "data.yaml": folders, "valid.txt": "valid/images/shape01.png\n" * 5000}
+    path = write_zip(tmp_path / "set.zip", files)
+    file, calls = InputFile(path, path.name, "application/zip", "inputs.dataset"), 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+
+    def cancel() -> None:
+        raise Cancelled("The job was cancelled.")
+
+    with open_archive(file) as archive:
+        layout = find_layout(archive, file, check)
+        with pytest.raises(Cancelled):
+            find_layout(archive, file, cancel)
+    assert calls == 3  # a folder, a list, a line of it
+    assert {part: len(names) for part, names in layout.parts.items()} == {"train": 4, "valid": 1}
+
+
+def test_copies_stay_in_one_part_where_the_parts_are_cut_here(tmp_path: Path) -> None:
+    files: Files = {"classes.txt": "circle\nsquare\n"}
+    shapes = shape_files(20, size=20)
+    for name in sorted(name for name in shapes if name.endswith(".png")):
+        for copy in "abc":
+            stem = f"{Path(name).stem}{copy}"
+            files[f"{stem}.png"] = shapes[name]
+            files[f"{stem}.txt"] = shapes[name.replace("images", "labels").replace(".png", ".txt")]
+    data = read(tmp_path, files)
+    assert list(data.split) == ["valid", "test"] and list(data.notes) == []
+    parts = {part: {name[:-5] for name in names} for part, names in sources(data).items()}
+    assert sum(map(len, parts.values())) == 20 and len(set[str]().union(*parts.values())) == 20
+    assert {part: len(pictures) for part, pictures in data.parts.items()} == {"train": 42, "valid": 12, "test": 6}
+    one: Files = {"classes.txt": "circle\nsquare\n", **{f"{n}.png": files["shape00a.png"] for n in range(9)}}
+    with pytest.raises(InputError, match="its 1 different pictures are too few to be split"):
+        read(tmp_path / "one", one)
 
 
 def test_a_path_of_train_is_not_taken_for_valid(tmp_path: Path) -> None:

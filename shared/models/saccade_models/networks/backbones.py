@@ -60,8 +60,8 @@ def without_head(model: keras.Model) -> keras.Model:
     dense = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
     if dense is None:
         raise InvalidParams("The base has no dense layer to be replaced.", field="params.base", received=model.name)
-    seen: Any = dense.input
-    while isinstance(dropout := seen._keras_history.operation, keras.layers.Dropout):  # noqa: SLF001 - Keras has no other way from a tensor to its layer
+    seen: Any = dense.input  # a tensor; Keras has no public way from it to its layer
+    while isinstance(dropout := seen._keras_history.operation, keras.layers.Dropout):
         seen = dropout.input
     return keras.Model(model.inputs, seen, name=model.name)
 

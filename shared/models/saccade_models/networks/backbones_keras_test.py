@@ -12,7 +12,14 @@ from saccade_core.errors import InvalidParams
 from saccade_core.kind import InputFile
 from saccade_models.datasets.picture_input import PictureInput
 from saccade_models.datasets.prepare import as_floats, read_fitting
-from saccade_models.networks.backbones import MOBILENET_MEAN, MOBILENET_SCALE, mobilenet, read_tflite, without_head
+from saccade_models.networks.backbones import (
+    MOBILENET_MEAN,
+    MOBILENET_SCALE,
+    free_name,
+    mobilenet,
+    read_tflite,
+    without_head,
+)
 from saccade_models.weights import local_model
 
 PHOTO = PictureInput(
@@ -74,5 +81,12 @@ def test_a_head_is_the_last_dense_layer() -> None:
     outputs: Any = keras.layers.Dense(3, activation="relu")(keras.layers.Flatten()(inputs))
     outputs = keras.layers.Activation("softmax")(keras.layers.Dense(2)(keras.layers.Dropout(0.5)(outputs)))
     assert without_head(keras.Model(inputs, outputs)).output_shape == (None, 3)
+    inputs = keras.Input((3,), name="inputs")
+    outputs = keras.layers.Dense(5, name="features")(inputs)
+    outputs = keras.layers.Dense(2)(keras.layers.Dropout(0.5)(keras.layers.Dropout(0.5, name="head_dropout")(outputs)))
+    cut = without_head(keras.Model(inputs, outputs))
+    assert [layer.name for layer in cut.layers] == ["inputs", "features"]
+    assert [free_name(cut, name) for name in ("head", "features")] == ["head", "features_2"]
+    inputs = keras.Input((4, 4, 1))
     with pytest.raises(InvalidParams, match="no dense layer"):
         without_head(keras.Model(inputs, keras.layers.Flatten()(inputs)))

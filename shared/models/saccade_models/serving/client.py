@@ -16,7 +16,14 @@ from typing import Any
 import grpc
 from google.protobuf import text_format
 
-from saccade_core.errors import EngineFailed, InvalidRequest, SaccadeError, Unavailable, UnknownModel
+from saccade_core.errors import (
+    EngineFailed,
+    InputTooLarge,
+    InvalidRequest,
+    SaccadeError,
+    Unavailable,
+    UnknownModel,
+)
 from saccade_models.serving.protocol import (
     DT_FLOAT,
     MESSAGE_BYTES,
@@ -39,6 +46,8 @@ _RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 _BUSY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _WRONG = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.OUT_OF_RANGE}
+#: What gRPC says of a message over MESSAGE_BYTES; other exhausted resources are a full queue.
+_OVER = "larger than max"
 _MESSAGE_CHARACTERS = 300
 
 
@@ -60,6 +69,11 @@ class VersionStatus:
     version: int
     state: VersionState
     error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server could not load it."""
+        return self.state is VersionState.END and bool(self.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,8 @@ class ServingClient:
     """Calls one server; any number of threads may share it. The connection is made, and made again, when needed.
 
     Every call raises Unavailable where the server does not answer in time, UnknownModel where it does not have that
-    model or version now, InvalidRequest where it refuses what it was sent, and EngineFailed for other failures.
+    model or version now, InvalidRequest where it refuses what it was sent, InputTooLarge where a message is over 64 MB,
+    and EngineFailed for other failures.
     """
 
     def __init__(self, address: str) -> None:
@@ -199,6 +214,11 @@ def _method(channel: grpc.Channel, path: str, request: Any, response: Any) -> An
 def _ours(error: Any, name: str | None, version: int | None) -> SaccadeError:
     code: grpc.StatusCode = error.code()
     details = _shown(error.details() or "")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _OVER in details.lower():
+        return InputTooLarge(
+            f"A message to or from the model server is over {MESSAGE_BYTES >> 20} MB; send fewer rows at once.",
+            field="inputs",
+        )
     if code in _BUSY:
         return Unavailable("The model server does not answer now.")
     if code is grpc.StatusCode.NOT_FOUND:

@@ -6,15 +6,14 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 import pytest
 
-from saccade_core.errors import EngineFailed, InvalidRequest, Unavailable, UnknownModel
+from saccade_core.errors import EngineFailed, InputTooLarge, InvalidRequest, Unavailable, UnknownModel
 from saccade_models.serving.client import (
     ServedModel,
     ServingClient,
@@ -24,46 +23,12 @@ from saccade_models.serving.client import (
     float32_bytes,
 )
 from saccade_models.serving.protocol import MESSAGE_BYTES, model_management, model_status, predict
-
-Answer = Callable[[Any, Any], Any]
-
-
-@contextmanager
-def server(port: int, **answers: Answer) -> Generator[int]:
-    """Serves these calls by their names; the port."""
-    of = {
-        "Predict": (predict.PredictRequest, "PredictionService"),
-        "GetModelStatus": (model_status.GetModelStatusRequest, "ModelService"),
-        "HandleReloadConfigRequest": (model_management.ReloadConfigRequest, "ModelService"),
-    }
-
-    class Handlers(grpc.GenericRpcHandler):
-        def service(self, handler_call_details: Any) -> Any:
-            _, service, name = handler_call_details.method.split("/")
-            request, wanted = of[name]
-            assert service == f"tensorflow.serving.{wanted}"
-            return grpc.unary_unary_rpc_method_handler(
-                answers[name], request_deserializer=request.FromString, response_serializer=_bytes
-            )
-
-    with ThreadPoolExecutor(4) as pool:
-        made = grpc.server(pool, options=[("grpc.max_receive_message_length", MESSAGE_BYTES)])
-        made.add_generic_rpc_handlers([Handlers()])
-        bound = made.add_insecure_port(f"127.0.0.1:{port}")
-        made.start()
-        try:
-            yield bound
-        finally:
-            made.stop(0).wait()
-
-
-def _bytes(message: Any) -> bytes:
-    return message.SerializeToString()
+from servers.serving_protocol import Answer, answering
 
 
 @contextmanager
 def client_of(**answers: Answer) -> Generator[ServingClient]:
-    with server(0, **answers) as port:
+    with answering(0, **answers) as port:
         client = ServingClient(f"127.0.0.1:{port}")
         yield client
         client.close()
@@ -156,7 +121,7 @@ def test_a_slow_answer_ends_at_the_deadline() -> None:
 
 
 def test_the_connection_comes_back_with_the_server() -> None:
-    with server(0, Predict=doubled) as port:
+    with answering(0, Predict=doubled) as port:
         client = ServingClient(f"127.0.0.1:{port}")
         assert client.predict("churn", float32_bytes([[1]]), (1, 1)).rows() == [[2]]
     with pytest.raises(Unavailable):
@@ -168,7 +133,7 @@ def test_the_connection_comes_back_with_the_server() -> None:
         except Unavailable:
             return False
 
-    with server(port, Predict=doubled):
+    with answering(port, Predict=doubled):
         limit = time.monotonic() + 20
         while not answers():
             assert time.monotonic() < limit
@@ -226,3 +191,15 @@ def test_it_needs_no_tensorflow_and_leaves_none_behind() -> None:
         "assert importlib.util.find_spec('tensorflow') is None\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_a_message_over_the_limit_is_the_callers_fault_and_a_full_queue_is_not() -> None:
+    def full(_: Any, context: Any) -> Any:
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "The batch scheduling queue is full")
+
+    with client_of(Predict=full) as client:
+        with pytest.raises(Unavailable):
+            client.predict("churn", bytes(4), (1, 1))
+        with pytest.raises(InputTooLarge, match="64 MB") as caught:
+            client.predict("churn", bytes(MESSAGE_BYTES + 4), (1, MESSAGE_BYTES // 4 + 1))
+        assert (caught.value.status, caught.value.retryable) == (413, False)

@@ -56,7 +56,8 @@ class Look:
     ``missing``: (N,) bool. ``numbers``: (N,) float64 of a column of numbers, truth values or dates (``values`` says of
     which), NaN where missing or unreadable. ``words``: (N,) of all others, each by its most frequent spelling, null
     where missing. ``distinct`` counts values.
-    ``unit`` of ``values.UNITS`` stands at all numbers. ``truths``: of truth values, how false and true are mostly written.
+    ``unit``: which of ``values.UNITS`` stands at the numbers. ``truths``: of truth values, how false and true are
+    mostly written.
     """
 
     name: str

@@ -48,7 +48,8 @@ def types(folder: Path, cells: list[str], name: str = "a") -> str:
         ("0x10", ".", None),
         ("inf", ".", None),
         ("1e999", ".", None),
-        ("1e101", ".", None),
+        ("1e30", ".", 1e30),
+        ("1e31", ".", None),
         ("٣", ".", None),
         ("", ".", None),
         ("12 %", ".", None),
@@ -85,6 +86,9 @@ def test_truth_values_and_days() -> None:
         ([f"word {i % 40}" for i in range(200)], "category"),
         (["1", "2", "3", "4", "oops", ""], "integer"),
         (["1", "2", "x", "oops", ""], "category"),
+        ([f"{i}.33%" for i in range(30)], "number"),
+        ([f"${i}" for i in range(1, 31)], "integer"),
+        ([f"{i} %" if i % 2 else f"{i} EUR" for i in range(30)], "identifier"),
     ],
 )
 def test_types_of_columns(tmp_path: Path, cells: list[str], expected: str) -> None:
@@ -215,6 +219,37 @@ def test_targets_that_cannot_be_learnt(tmp_path: Path, values: list[str], words:
     text = "a,t\n" + "".join(f"{i % 5},{value}\n" for i, value in enumerate(values))
     with pytest.raises(InvalidParams, match=words):
         prepared(tmp_path, text, Choice("t"))
+
+
+def test_targets_out_of_range_are_named(tmp_path: Path) -> None:
+    cells = ["1e50", *(f"{i}.5e29" for i in range(1, 10)), "1e31", "many"]
+    cells += [str(i * 1.5) for i in range(60)]
+    ready = prepared(tmp_path, "a,t\n" + "".join(f"{i % 5},{c}\n" for i, c in enumerate(cells)), Choice("t"))
+    report = dirty_report(ready)
+    told = [(d.row, d.value, d.issue, d.action) for d in report.cells]
+    assert told == [
+        (13, "many", "not_a_number", "row left out"),
+        (2, "1e50", "out_of_range", "row left out"),
+        (12, "1e31", "out_of_range", "row left out"),
+    ]
+    assert (report.rows_left_out, len(ready.target.at)) == (3, len(cells) - 3)
+    assert np.isfinite(ready.target.y).all()
+    assert np.isfinite(ready.target.y.astype(np.float64).std())
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"{i % 28 + 1:02}/{i % 12 + 1:02}/{1990 + i}" for i in range(30)],
+        [f"{i} Jan 2024" for i in range(1, 31)],
+        [f"{i}.5 kg" for i in range(30)],
+    ],
+)
+def test_why_a_column_is_dropped_is_honest(tmp_path: Path, cells: list[str]) -> None:
+    text = "a,b,name,t\n" + "".join(f"{i % 5},{cell},user {i},{i % 2}\n" for i, cell in enumerate(cells))
+    reasons = {look.name: reason for look, reason in prepared(tmp_path, text, Choice("t")).dropped}
+    assert "form that is not read" in reasons["b"]
+    assert reasons["name"] == "it names each row"
 
 
 def test_labels_keep_their_words(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from saccade_models.tables.columns import look_at
 from saccade_models.tables.encode import CategoryColumn, NumberColumn, TableInput
 from saccade_models.tables.learn import encode_table, learn, unreadable
 from saccade_models.tables.prepare import Choice, prepare
-from saccade_models.tables.read import read_table
+from saccade_models.tables.read import Table, read_table
 from saccade_models.tables.target import read_target
 from saccade_models.tables.testing import csv_table, input_of
 from saccade_models.tables.values import BLANKS
@@ -42,7 +42,7 @@ def test_a_row_becomes_numbers() -> None:
     other = {**ROW, " city": "Bern", "age": "50.0", "member": "no", "bought": "yes", "more": [1]}
     other.pop("city")
     assert TABLE.encode_rows([other]) == [[1, 0, -1, 2, 0, 0, 1, 0]]
-    assert TABLE.encode_rows([{**ROW, "age": 1e99}])[0][0] == 1e6
+    assert TABLE.encode_rows([{**ROW, "age": 1e29}])[0][0] == 1e6
     assert TABLE.encode_rows([{**ROW, "age": "45,5"}], decimal=",")[0][0] == 0.55
 
 
@@ -76,6 +76,52 @@ def test_columns_that_are_not_there_and_unknown_words() -> None:
     with pytest.raises(InvalidRequest, match="'city' must be one of") as caught:
         TABLE.encode_rows([{**ROW, "city": "Bern"}], unknown="error")
     assert caught.value.received == "Bern"
+
+
+def learnt_of(folder: Path, text: str, train: int) -> tuple[TableInput, Table]:
+    """What the first ``train`` rows teach; the target is ``t``."""
+    table = csv_table(folder, text)
+    ready = prepare(table, Choice("t"), lambda: None)
+    return learn(ready.features, np.arange(train), ready.target, table.decimal), table
+
+
+def test_what_is_constant_in_training_stays_nothing(tmp_path: Path) -> None:
+    rows = "".join(f"7,{i % 4 * 1e-15},{i % 2}\n" for i in range(40))
+    learnt, table = learnt_of(tmp_path, f"x,small,t\n{rows}40000,1,0\n", 40)
+    column, small = learnt.columns
+    assert isinstance(column, NumberColumn)
+    assert column.std == 0
+    assert isinstance(small, NumberColumn)
+    assert small.std > 0
+    assert encode_table(learnt, table.frame, ".")[[0, 40], 0].tolist() == [0, 0]
+    assert [learnt.encode_rows([{"x": x, "small": 0}])[0][0] for x in (7, 40_000, None)] == [0, 0, 0]
+
+
+def test_nothing_goes_far_beyond_what_was_trained_on(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 9},{900 if i == 7 else i % 9},{i % 2}\n" for i in range(400))
+    learnt, table = learnt_of(tmp_path, f"x,far,t\n{rows}1e20,-1e20,0\n", 400)
+    encoded = encode_table(learnt, table.frame, ".")
+    assert encoded[400, 0] == 10
+    assert encoded[400, 1] == -encoded[7, 1] < -19  # as far as the training part itself goes
+    assert learnt.encode_rows([{"x": 1e20, "far": -1e20}]) == [pytest.approx(encoded[400].tolist())]
+    assert TableInput.model_validate_json(learnt.model_dump_json()) == learnt
+
+
+def test_units_at_all_numbers_are_read(tmp_path: Path) -> None:
+    rows = "".join(f"{i + 0.33}%;-${i},50;{i * 1.25:.2f} EUR;{i % 2}\n".replace(".", ",") for i in range(40))
+    learnt, table = learnt_of(tmp_path, f"share;price;cost;t\n{rows}", 40)
+    assert [(c.name, c.unit) for c in learnt.columns if isinstance(c, NumberColumn)] == [
+        ("share", "%"),
+        ("price", "$"),
+        ("cost", "EUR"),
+    ]
+    encoded = encode_table(learnt, table.frame, ",")
+    assert (np.argmin(encoded[:, 0]), np.argmax(encoded[:, 1])) == (0, 0)
+    assert learnt.encode_rows(table.frame.drop("t").to_dicts()) == [pytest.approx(row.tolist()) for row in encoded]
+    same = learnt.encode_rows([{"share": 1.33, "price": "$-1,5", "cost": "1,25"}])
+    assert same == [pytest.approx(encoded[1].tolist())]
+    with pytest.raises(InvalidRequest, match="'share' must be a number"):
+        learnt.encode_rows([{"share": "1,33 €", "price": 0, "cost": 0}])
 
 
 def test_it_is_saved_and_read() -> None:

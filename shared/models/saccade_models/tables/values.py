@@ -131,5 +131,5 @@ def text_of(value: object) -> str | None:
 
 def _number_cell(value: float) -> str | None:
     if isinstance(value, int):
-        return str(value) if abs(value) <= LARGEST else None
+        return str(value) if abs(value) < 10**100 else None
     return number_text(value) if math.isfinite(value) else None

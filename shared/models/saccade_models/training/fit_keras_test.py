@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_moons
 
-from saccade_core.errors import Cancelled
+from saccade_core.errors import Cancelled, InvalidParams
 from saccade_core.testing import LocalContext
 from saccade_models.training import checkpoint, loop
 from saccade_models.training.compiling import row_weights
 from saccade_models.training.data import Split, Task, TrainingData, split_rows
-from saccade_models.training.fit import Fitted, fit
+from saccade_models.training.fit import Fitted, check_learnt, fit
 from saccade_models.training.outputs import outputs_of
 from saccade_models.training.params import LEARNING_RATES, TrainingParams
 from saccade_models.training.pipeline import Batches, steps_at_once
@@ -216,6 +216,10 @@ def test_a_loss_that_diverges_ends_with_a_diagnosis_and_finite_weights(tmp_path:
     assert fitted.stopped_by == "diverged" and fitted.epochs_run < 10
     assert fitted.findings[0].code == "diverged" and "0.05 instead of 90" in fitted.diagnosis[0]
     assert all(np.isfinite(v.numpy()).all() for v in fitted.model.variables)
+    with pytest.raises(InvalidParams, match=r"Nothing was learnt\. The loss diverged.*0\.05 instead of 90") as caught:
+        check_learnt(replace(fitted, best_epoch=0))
+    assert (caught.value.field, caught.value.received) == ("params.learning_rate", 90)
+    check_learnt(replace(fitted, best_epoch=1))
 
 
 def test_a_regression_is_learnt_and_answered_in_its_own_unit(tmp_path: Path) -> None:

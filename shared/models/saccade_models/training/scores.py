@@ -14,7 +14,6 @@ from saccade_core.kind import Result
 from saccade_models.training.data import Task
 from saccade_models.training.yardstick import predicted_classes
 
-
 #: Classes that a note names.
 _NAMED = 20
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics
 
 from saccade_models.training.baseline import measure_baseline
-from saccade_models.training.data import Split, TrainingData
+from saccade_models.training.data import Split, TrainingData, split_rows
 from saccade_models.training.scores import better, main_metric, score
 
 RANDOM = np.random.default_rng(0)
@@ -116,3 +116,13 @@ def test_large_pictures_and_many_rows_are_thinned_out() -> None:
     part = Split(x, y)
     found = measure_baseline(TrainingData("binary", part, part, part, ["dark", "light"]), seed=0)
     assert found.linear and found.linear["accuracy"] > 0.9
+
+
+def test_classes_without_rows_in_the_measured_part_are_named() -> None:
+    y = np.array([0] * 20 + [1] * 20 + [2] * 2)
+    tested = y[split_rows(y, "multiclass", 0.2, 0.2, seed=0).test]
+    outputs = np.eye(3, dtype=np.float32)[tested]
+    found = score("multiclass", tested, outputs, ["oak", "elm", "yew"])
+    assert found.notes == ["No row measured is of class 'yew': how well it is found is not known."]
+    many = score("multiclass", np.array([0, 1]), np.eye(40, dtype=np.float32)[[0, 1]], [f"c{n}" for n in range(40)])
+    assert many.notes[0].endswith("'c21' and 18 more: how well it is found is not known.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade_core.errors import EngineFailed, Unavailable, UnknownModel
+from saccade_core.errors import EngineFailed, NotServable, Unavailable, UnknownModel
 from saccade_core.kind import Context, ModelFiles
 from saccade_models.serving.client import ServingClient
 
@@ -26,14 +27,21 @@ _LOOK_EVERY_S = 0.25
 
 
 def asker(model: ModelFiles, context: Context) -> Ask:
-    """What answers for the model. Raises EngineFailed where nothing here can."""
+    """What answers for the model. Raises NotServable where nothing here can."""
     address = os.environ.get("SACCADE_SERVING_URL")
-    if address:
+    shown = f"{model.name}@{model.version}"
+    if not model.facts.get("may_serve"):
+        why = f"{shown} may not be served: its SavedModel was not compared, or differs"
+    elif not address:
+        why = "No model server is set up (SACCADE_SERVING_URL)"
+    elif model.facts.get("serving_error"):
+        why = f"The model server cannot load {shown} ({model.facts['serving_error']})"
+    else:
         client = _client(address)
         return lambda inputs: _served(client, model, inputs, context)
     if "onnx" in model.files:
         return _local(model.files["onnx"], context, model)
-    raise EngineFailed("No model server is set up (SACCADE_SERVING_URL), and the model has no ONNX form.")
+    raise NotServable(f"{why}; and the model has no ONNX form.", field="params.model", received=shown)
 
 
 @cache
@@ -48,11 +56,29 @@ def _served(client: ServingClient, model: ModelFiles, inputs: Array, context: Co
         try:
             found = client.predict(name, inputs.tobytes(), inputs.shape, version=int(model.version))
             return _checked(np.frombuffer(found.data, np.float32).reshape(found.shape), len(inputs))
-        except (UnknownModel, Unavailable):
+        except UnknownModel:
+            _require_loadable(client, model)
             if time.monotonic() >= limit:
-                raise Unavailable(f"The model server has not loaded {model.name}@{model.version} yet.") from None
+                raise _not_yet(model) from None
+        except Unavailable:
+            if time.monotonic() >= limit:
+                raise _not_yet(model) from None
         context.check_cancelled()
         time.sleep(_LOOK_EVERY_S)
+
+
+def _require_loadable(client: ServingClient, model: ModelFiles) -> None:
+    """Raise NotServable where the server has tried the version in vain."""
+    with suppress(Unavailable):
+        for status in client.status(str(model.facts["served_name"])):
+            if status.version == int(model.version) and status.failed:
+                raise NotServable(
+                    f"The model server cannot load {model.name}@{model.version}: {status.error}", field="params.model"
+                )
+
+
+def _not_yet(model: ModelFiles) -> Unavailable:
+    return Unavailable(f"The model server has not loaded {model.name}@{model.version} yet.")
 
 
 def _local(path: Path, context: Context, model: ModelFiles) -> Ask:

@@ -11,6 +11,8 @@ from saccade_models.serving.answers import LabelScore
 
 #: Predictions, and inputs without one, that the result itself lists; the CSV has all.
 LISTED = 1000
+#: Labels with scores that the result lists; beyond them of each prediction only the best.
+LISTED_SCORES = 50_000
 
 
 class PredictParams(Params):
@@ -58,7 +60,10 @@ class PredictFailure(Result):
 
 
 class PredictResult(Result):
-    """``predictions`` are the first 1,000, all are in predictions.csv; ``failures`` the first 1,000 of ``failed``."""
+    """``predictions`` are the first 1,000, all are in predictions.csv; ``failures`` the first 1,000 of ``failed``.
+
+    All ``top`` together have 50,000 labels at most, of the predictions after that only the best one.
+    """
 
     model: TrainedRef
     count: int

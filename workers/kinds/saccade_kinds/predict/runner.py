@@ -12,6 +12,7 @@ from saccade_core.trained import TrainedRef
 from saccade_kinds.predict.asking import asker
 from saccade_kinds.predict.contract import (
     LISTED,
+    LISTED_SCORES,
     PredictFailure,
     PredictParams,
     PredictPrediction,
@@ -64,13 +65,16 @@ def _source(inputs: Inputs, preprocess: TableInput | PictureInput, params: Predi
 
 
 def _add(result: PredictResult, places: Iterable[Place], answers: Iterable[Answer]) -> None:
+    room = LISTED_SCORES - sum(len(each.top or ()) for each in result.predictions)
     for place, answer in zip(places, answers, strict=True):
         result.count += 1
         if result.count <= LISTED:
+            top = None if answer.top is None else answer.top[: max(1, room)]
+            room -= len(top or ())
             told: dict[str, Any] = {
                 "label": answer.label,
                 "score": answer.score,
-                "top": answer.top,
+                "top": top,
                 "value": answer.value,
             }
             at: dict[str, Any] = {"row": place.row, "image": place.image, "index": place.index}

@@ -34,7 +34,7 @@ def test_a_version_that_is_loaded_late_is_waited_for(tmp_path: Path, monkeypatch
     with running_server(tmp_path / "models") as server:
         monkeypatch.setenv("SACCADE_SERVING_URL", server.address)
         files = {"preprocess": tmp_path / "preprocess.json"}
-        found = ModelFiles("churn", "7", "", files, {"served_name": "acme.churn"})
+        found = ModelFiles("churn", "7", "", files, {"served_name": "acme.churn", "may_serve": True})
         client = ServingClient(server.address)
 
         def load() -> None:

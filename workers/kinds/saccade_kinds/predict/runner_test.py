@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import grpc
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import BaseModel, ValidationError
 
-from saccade_core.errors import Cancelled, EngineFailed, InvalidParams, UnreadableInput
+from saccade_core.errors import Cancelled, EngineFailed, InvalidParams, NotServable, UnreadableInput
 from saccade_core.kind import ModelFiles
 from saccade_core.testing import LocalContext, inputs_of
 from saccade_kinds.predict.contract import PredictParams, PredictResult
 from saccade_kinds.predict.runner import run
 from saccade_models.datasets.picture_input import PictureInput
+from saccade_models.serving.protocol import model_status
 from saccade_models.tables.encode import CategoryColumn, NumberColumn, TableInput
+from servers.serving_protocol import answering
 
 AGE = NumberColumn(name="age", median=40, mean=0, std=1)
 PLAN = CategoryColumn(name="plan", categories=["basic", "=plus"], most_frequent="basic")
@@ -28,6 +31,7 @@ PLAN = CategoryColumn(name="plan", categories=["basic", "=plus"], most_frequent=
 TABLE = TableInput(columns=[AGE, PLAN], target="left", task="multiclass", labels=["no", "=maybe", "yes"])
 VALUE = TableInput(columns=[AGE, PLAN], target="price", task="regression")
 DIGITS = PictureInput(height=2, width=2, channels=1, labels=["dark", "bright"])
+SERVABLE = {"served_name": "churn", "may_serve": True}
 
 Make = Callable[..., LocalContext]
 
@@ -40,7 +44,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(preprocess: BaseModel, shape: tuple[int, ...], weights: Any, **more: Any) -> LocalContext:
         (tmp_path / "preprocess.json").write_text(preprocess.model_dump_json(), "utf-8")
         files = {"preprocess": tmp_path / "preprocess.json", "onnx": linear(tmp_path, shape, weights)}
-        found = ModelFiles("churn", "3", f"{tmp_path}", files, {"served_name": "churn"})
+        found = ModelFiles("churn", "3", f"{tmp_path}", files, SERVABLE)
         return LocalContext(tmp_path / "run", weights=lambda _: found, **more)
 
     return make
@@ -166,9 +170,62 @@ def test_what_answers_wrongly_and_what_cannot_answer_is_told(model: Make, tmp_pa
         ask(context, table=file)
     files = {"preprocess": tmp_path / "preprocess.json"}
     files["preprocess"].write_text(TABLE.model_dump_json(), "utf-8")
-    bare = LocalContext(tmp_path / "bare", weights=lambda _: ModelFiles("churn", "3", "", files))
-    with pytest.raises(EngineFailed, match="SACCADE_SERVING_URL"):
+    bare = LocalContext(tmp_path / "bare", weights=lambda _: ModelFiles("churn", "3", "", files, SERVABLE))
+    with pytest.raises(NotServable, match="SACCADE_SERVING_URL") as caught:
         ask(bare, table=file)
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("facts", [{"may_serve": False}, {"may_serve": True, "serving_error": "no such op"}])
+def test_what_the_server_will_never_answer_for_is_not_asked_of_it(
+    model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
+) -> None:
+    file = table(tmp_path, "age,plan", "1,basic")
+    context = model(VALUE, (4,), [[1.0], [0.0], [0.0], [0.0]])
+    monkeypatch.setenv("SACCADE_SERVING_URL", "127.0.0.1:1")
+    files = {"preprocess": tmp_path / "preprocess.json", "onnx": tmp_path / "model.onnx"}
+    found = ModelFiles("churn", "3", "", files, {**SERVABLE, **facts})
+    context = LocalContext(tmp_path / "run", weights=lambda _: found)
+    assert ask(context, table=file).count == 1
+    del files["onnx"]
+    with pytest.raises(NotServable, match="no ONNX form") as caught:
+        ask(context, table=file)
+    assert not caught.value.retryable
+
+
+def test_a_version_that_the_server_cannot_load_ends_the_job(
+    model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: Any, call: Any) -> Any:
+        call.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
+
+    def status(_: Any, __: Any) -> Any:
+        response = model_status.GetModelStatusResponse()
+        response.model_version_status.add(version=3, state=50).status.error_message = "no such op"
+        return response
+
+    context = model(VALUE, (4,), [[1.0]] * 4)
+    monkeypatch.setattr("saccade_kinds.predict.asking._WAIT_S", 5.0)
+    with answering(0, Predict=missing, GetModelStatus=status) as port:
+        monkeypatch.setenv("SACCADE_SERVING_URL", f"127.0.0.1:{port}")
+        with pytest.raises(NotServable, match="no such op"):
+            ask(context, table=table(tmp_path, "age,plan", "1,basic"))
+
+
+def test_chunks_are_of_so_many_numbers_and_the_result_lists_so_many_labels(
+    model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"sources._CHUNK_NUMBERS": 40, "sources._CHUNK_SCORES": 9, "runner.LISTED_SCORES": 8}.items():
+        monkeypatch.setattr(f"saccade_kinds.predict.{name}", value)
+    file = table(tmp_path, "age,plan", *(f"{n},basic" for n in range(20)))
+    context = model(TABLE, (4,), CLASSES)
+    result = ask(context, table=file, top_k=1)
+    assert [done for done, *_ in context.reported[1:]] == [0, 9, 18, 20]  # 9 labels, and 10 rows of 4 numbers
+    context = model(TABLE, (4,), CLASSES)
+    result = ask(context, table=file, top_k=3)
+    assert [len(each.top or ()) for each in result.predictions] == [3, 3, 2] + [1] * 17
+    assert [done for done, *_ in context.reported[1:]] == [0, 3, 6, 9, 12, 15, 18, 20]
+    assert all(line[3].count(";") == 2 for line in lines_of(context)[1:])  # the file has all
 
 
 def test_cancelling_ends_between_chunks(model: Make, tmp_path: Path) -> None:

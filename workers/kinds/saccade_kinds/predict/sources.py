@@ -16,8 +16,10 @@ from saccade_models.datasets.prepare import prepare
 from saccade_models.tables.encode import TableInput
 from saccade_models.tables.read import read_table
 
-#: What one request may hold; a gRPC message is 64 MB at most.
-_CHUNK_BYTES = 32 << 20
+#: Numbers that one request may hold, either way: a gRPC message is 64 MB at most, and rows are Python's numbers first.
+_CHUNK_NUMBERS = 1_000_000
+#: Labels with scores of one chunk's answers.
+_CHUNK_SCORES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def table_source(file: InputFile, preprocess: TableInput, params: PredictParams,
     ]
 
     def chunks() -> Iterator[Chunk]:
-        size = _rows_at_once(params.batch_size, encoder.width)
+        size = _at_once(params, encoder.width, len(encoder.labels))
         yield Chunk(np.empty((0, encoder.width), np.float32), [], left_out)
         frame = table.frame.select([column.name for column in encoder.columns])
         for start in range(0, frame.height, size):
@@ -82,7 +84,7 @@ def picture_source(
     """Pictures; those that cannot be read are failed ones."""
 
     def chunks() -> Iterator[Chunk]:
-        size = _rows_at_once(params.batch_size, int(np.prod(preprocess.shape)))
+        size = _at_once(params, int(np.prod(preprocess.shape)), len(preprocess.labels))
         for start in range(0, len(files), size):
             found: list[NDArray[np.float32]] = []
             chunk = Chunk(np.empty((0, *preprocess.shape), np.float32), [])
@@ -123,5 +125,8 @@ def _encoded_one_by_one(encoder: TableInput, rows: Sequence[Mapping[str, object]
     return chunk
 
 
-def _rows_at_once(wanted: int, numbers: int) -> int:
-    return max(1, min(wanted, _CHUNK_BYTES // (4 * max(1, numbers))))
+def _at_once(params: PredictParams, numbers: int, labels: int) -> int:
+    """How many rows, or pictures, of so many numbers and labels go into one chunk."""
+    fitting = _CHUNK_NUMBERS // max(1, numbers, labels)
+    answered = _CHUNK_SCORES // max(1, min(params.top_k, labels))
+    return max(1, min(params.batch_size, fitting, answered))

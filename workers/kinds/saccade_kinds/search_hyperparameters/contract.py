@@ -14,11 +14,14 @@ from saccade_kinds import registry
 from saccade_models.search.space import USUAL, Choices, Domain, Range
 
 _POOL = "keras"
-#: What all trials have in common, so that they can be compared.
-_COMMON = ("name", "seed")
+#: What all trials have in common, so that they can be compared: what is predicted, of which rows.
+_COMMON = ("name", "seed", "target", "task", "sheet", "validation_split", "test_split")
+#: By these the validation loss is weighed: two such losses cannot be compared.
+_WEIGHING = ("class_weights",)
 
 Metric = Literal["val_accuracy", "val_loss", "val_mae"]
 Direction = Literal["maximize", "minimize"]
+MeasuredOn = Literal["train", "valid", "test"]
 
 
 def trainings() -> list[str]:
@@ -65,14 +68,25 @@ class SearchHyperparametersParams(Params):
             raise ValueError(f"training has to be one of {', '.join(trainings())}, not {self.training!r}")
         if "name" in self.fixed:
             raise ValueError("fixed must not have name: the model's name is the search's own parameter")
-        fields = self._kind.params.model_fields
         for name, domain in (self.space or {}).items():
-            if name not in fields or name in _COMMON or name in self.fixed:
-                why = "is fixed" if name in self.fixed else f"is no parameter of {self.training} that can be varied"
-                raise ValueError(f"space.{name} {why}")
+            if problem := self._not_varied(name):
+                raise ValueError(f"space.{name} {problem}")
             self._check(name, domain)
         self.trial({})
+        self.searched()
         return self
+
+    def _not_varied(self, name: str) -> str | None:
+        """Why a parameter cannot be of the space; None where it can."""
+        if name in self.fixed:
+            return "is fixed"
+        if name not in self._kind.params.model_fields or name == "name":
+            return f"is no parameter of {self.training} that can be varied"
+        if name in _COMMON:
+            return "cannot be varied: trials that learn or measure something else cannot be compared; give it in fixed"
+        if name in _WEIGHING and self.metric == "val_loss":
+            return "cannot be varied where trials are compared by val_loss, which it weighs: take val_accuracy"
+        return None
 
     @property
     def _kind(self) -> Kind:
@@ -162,7 +176,11 @@ class SearchHyperparametersResult(Result):
         description="Each parameter's share of the value's variance (fANOVA); empty where too few trials went well"
     )
     training: dict[str, Any] = Field(description="The result of the best trial's training")
-    metrics: dict[str, float | None] = Field(description="The best model on data that no trial was chosen by")
+    metrics: dict[str, float | None] = Field(description="The best model on the part measured_on")
+    measured_on: MeasuredOn | None = Field(
+        description="test: data that no trial was chosen by. valid, where no test part was kept: the part that chose "
+        "the best trial, so that metrics are too good. null: the training does not say"
+    )
     model: TrainedRef
 
 

@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saccade_kinds.search_hyperparameters.contract import SearchHyperparametersResult, SearchHyperparametersTrial
+from saccade_kinds.search_hyperparameters.contract import (
+    MeasuredOn,
+    SearchHyperparametersResult,
+    SearchHyperparametersTrial,
+)
 from saccade_models.formats.cells import cell
 from saccade_models.search.rounds import Search, Trial
 from saccade_models.search.space import Choices, Domain
@@ -18,6 +22,14 @@ _REASON = {
     "trials": "all trials were run",
     "time_budget": "the time budget was used up",
     "nothing_left": "every choice was tried",
+}
+#: What the figures of the training's card are worth, by the part they were measured on.
+_MEASURED: dict[MeasuredOn | None, str] = {
+    "test": "The figures above, on the test part, took no part in the choice.",
+    "valid": "No test part was kept: the figures above are on the validation part too, which chose this trial, and are "
+    "too good for the same reason.",
+    "train": "No test part was kept: the figures above are on rows that were learnt, and are too good.",
+    None: "Whether the figures above are on data that took no part in the choice, the training does not say.",
 }
 
 
@@ -47,8 +59,8 @@ def add_to_card(path: Path, space: Mapping[str, Domain], result: SearchHyperpara
     text = (
         f"\n## Search\n\nTrial {best.trial} of {len(result.trials)}, in {rounds}; it ended because "
         f"{_REASON[result.stopped_by]}.{failed} Trials were compared by {result.metric} (validation part, best epoch), "
-        f"and this one had {best.value:.4g}: as the best of many, that figure is better than the model is. The figures "
-        "above on the test part took no part in the choice.\n\n"
+        f"and this one had {best.value:.4g}: as the best of many, that figure is better than the model is. "
+        f"{_MEASURED[result.measured_on]}\n\n"
         "| parameter | searched | chosen | importance |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
     if not result.importance:

@@ -148,6 +148,7 @@ def _result(
         importance=importance_of(search, done),
         training=chosen.result["result"],
         metrics=model["metrics"],
+        measured_on=chosen.result["result"].get("measured_on"),
         model=context.registers,
     )
     context.progress(1, 3, "drawing")

@@ -47,6 +47,10 @@ def test_four_trials_in_two_rounds_and_the_best_is_registered(tmp_path: Path) ->
     assert isinstance(result, SearchHyperparametersResult)
     assert len(result.trials) == 4 and result.failed == 0 and result.rounds == 2
     assert result.best.value == max(trial.value or 0.0 for trial in result.trials) > 0.6
+    assert (
+        result.measured_on == "test"
+        and "took no part in the choice" in (context.artifacts / "model-card.md").read_text()
+    )
     [registered] = context.registered
     model: Any = keras.models.load_model(context.artifacts / "model.h5", compile=False)
     units = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]

@@ -25,6 +25,7 @@ from saccade_kinds.search_hyperparameters.contract import (
     SearchHyperparametersResult,
     trainings,
 )
+from saccade_kinds.search_hyperparameters.report import add_to_card
 from saccade_kinds.search_hyperparameters.runner import join, plan, run_part
 
 _RATE = {"low": 1e-4, "high": 1.0, "log": True}
@@ -241,7 +242,9 @@ def test_the_inputs_are_the_trainings(inputs: Inputs, tmp_path: Path) -> None:
         ({"fixed": {"target": "kind", "epochs": 0}}, "learner: epochs: Input should be greater"),
         ({"fixed": {"target": "kind", "magic": 1}}, "learner: magic: Extra inputs are not permitted"),
         ({"fixed": {"target": "kind", "dropout": 0.1}}, "space.dropout is fixed"),
-        ({"space": {"seed": {"low": 1, "high": 5}}}, "space.seed is no parameter of learner that can be varied"),
+        ({"space": {"seed": {"low": 1, "high": 5}}}, "space.seed cannot be varied"),
+        ({"fixed": {}, "space": {"target": {"choices": ["kind", "other"]}}}, "space.target cannot be varied"),
+        ({"space": {"validation_split": {"low": 0.1, "high": 0.3}}}, "space.validation_split cannot be varied"),
         ({"space": {"magic": {"low": 1, "high": 5}}}, "space.magic is no parameter"),
         ({"space": {"dropout": {"low": 0, "high": 2}}}, "learner: dropout: Input should be less than"),
         ({"space": {"batch_size": {"low": 1.5, "high": 3}}}, "whole numbers"),
@@ -253,6 +256,39 @@ def test_the_inputs_are_the_trainings(inputs: Inputs, tmp_path: Path) -> None:
 def test_what_the_training_would_refuse_is_refused_at_once(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         _params(**changes)
+
+
+@pytest.mark.parametrize("name", ["target", "task", "sheet", "validation_split", "test_split", "seed"])
+def test_rows_and_what_is_predicted_are_the_same_in_all_trials(name: str) -> None:
+    choices: dict[str, list[Any]] = {"task": ["binary", "multiclass"], "sheet": ["a", "b"], "target": ["a", "b"]}
+    space = {name: {"choices": choices.get(name, [0, 0.1] if name != "seed" else [0, 1])}}
+    fixed = {} if name == "target" else {"target": "kind"}
+    with pytest.raises(ValidationError, match=f"space.{name} cannot be varied"):
+        _params(training="train_tabular", fixed=fixed, space=space)
+
+
+def test_class_weights_are_varied_only_where_they_do_not_weigh_what_is_compared() -> None:
+    space = {"class_weights": {"choices": ["none", "balanced"]}}
+    with pytest.raises(ValidationError, match=r"space.class_weights .*compared by val_loss"):
+        _params(training="train_tabular", space=space, metric="val_loss")
+    assert _params(training="train_tabular", space=space, metric="val_accuracy").searched().keys() == space.keys()
+
+
+def test_which_part_the_figures_are_of_is_said(inputs: Inputs, tmp_path: Path) -> None:
+    params = _params(trials=2)
+    searched = _search(inputs, params, tmp_path)
+    assert searched.result.measured_on is None
+    said: Any = next(done.result["result"] for done in searched.done if done.result["result"])
+    said["measured_on"] = "valid"
+    context = LocalContext(tmp_path / "told")
+    result = join(inputs, params, context, searched.done)
+    assert isinstance(result, SearchHyperparametersResult) and result.measured_on == "valid"
+    own = [context.artifacts / "model-card.md", context.registered[0].folder / "model-card.md"]
+    assert all("are on the validation part too, which chose this trial" in card.read_text() for card in own)
+    for part, words in (("test", "took no part in the choice."), ("train", "were learnt"), (None, "does not say.")):
+        add_to_card(tmp_path / f"{part}.md", params.searched(), result.model_copy(update={"measured_on": part}))
+        assert words in (tmp_path / f"{part}.md").read_text()
+    assert not any("took no part in the choice." in card.read_text() for card in (*own, tmp_path / "train.md"))
 
 
 def test_without_a_space_the_usual_parameters_are_varied_unless_fixed() -> None:

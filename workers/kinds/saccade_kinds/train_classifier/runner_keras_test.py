@@ -128,6 +128,30 @@ def test_an_own_classifier_is_a_base(trained: tuple[TrainClassifierResult, Local
         run(data, params.model_copy(update={"image_size": 32}), LocalContext(tmp_path / "other", weights=given))
 
 
+def test_a_base_may_have_had_a_base_that_had_one(tmp_path: Path) -> None:
+    """The own network ends in pictures: its layers already have the names that a head's would get."""
+    layers: list[dict[str, Any]] = [
+        {"type": "conv2d", "filters": 4, "kernel_size": 3, "name": "head"},
+        {"type": "flatten", "name": "features"},
+        {"type": "dropout", "rate": 0.1, "name": "head_dropout"},
+        {"type": "batch_norm"},
+        {"type": "dense", "units": 2, "activation": "softmax"},
+    ]
+    data = shapes_zip(tmp_path, count=16)
+    _, context = train(data, tmp_path, layers=layers, epochs=1)
+    for generation in range(3):
+        [model] = context.registered
+        files = {role: model.folder / name for role, name in model.roles.items()}
+        base = ModelFiles("shapes", "1", "0" * 64, files, model.facts)
+        context = LocalContext(tmp_path / f"generation{generation}", weights=lambda _name, base=base: base)
+        run(inputs_of(dataset=[data]), TrainClassifierParams(base="shapes@1", epochs=1, dropout=0.2), context)
+    [model] = context.registered
+    last: Any = keras.models.load_model(model.folder / "model.keras", compile=False)
+    names = [layer.name for layer in last.layers]
+    assert len(names) == len(set(names)) == 7  # inputs, the four that stay, one dropout, one head
+    assert names[-2:] == ["head_dropout_2", "head_2"]
+
+
 def test_one_seed_one_model(tmp_path: Path) -> None:
     data = shapes_zip(tmp_path, count=12)
     weights: list[list[Any]] = []

@@ -12,7 +12,8 @@ from saccade_core.trained import TrainedModel
 from saccade_kinds.train_detector.contract import TrainDetectorParams, TrainDetectorResult
 from saccade_kinds.train_detector.pictures import draw_curves, draw_samples, read_picture, write_history
 from saccade_kinds.train_detector.report import classes, described
-from saccade_models.datasets.yolo import Split, YoloDataset, read_yolo_dataset
+from saccade_models.datasets.yolo import YoloDataset, read_yolo_dataset
+from saccade_models.datasets.yolo_cut import Split
 from saccade_models.detectors.yolo_torch import YoloTorch
 from saccade_models.detectors.yolo_trained import (
     CONFUSION_IOU,

@@ -174,6 +174,15 @@ def test_four_rows_without_parts(tmp_path: Path, gate: str, preset: str, learnt:
     assert (result.metrics["accuracy"] == 1) is learnt
 
 
+def test_a_training_that_learnt_nothing_registers_nothing(churn: Path, tmp_path: Path) -> None:
+    context = LocalContext(tmp_path)
+    params = {"target": "EstimatedSalary", "optimizer": "sgd", "learning_rate": 100, "activation": "linear"}
+    with pytest.raises(InvalidParams, match="The loss diverged") as caught:
+        run(inputs_of(table=churn), TrainTabularParams.model_validate(params), context)
+    assert (caught.value.field, caught.value.received) == ("params.learning_rate", 100)
+    assert not context.registered
+
+
 def test_what_cannot_be_trained_is_refused(churn: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidParams, match="'Exited'") as caught:
         train(churn, tmp_path / "a", target="Churned")
