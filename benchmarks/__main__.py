@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[Stack], str]] = {
     "face_search": face_search.section,
     "memory": memory.section,
     "serving": serving.section,
+    "training_time": training.section_of_time,
     "training": training.section,
 }
 #: Before each section of the page: what was measured, when, and of which commit.

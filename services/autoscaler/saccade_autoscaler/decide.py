@@ -60,8 +60,7 @@ class Decision:
 def decide(policy: Policy, seen: Seen, memory: Memory) -> Decision:
     """What to do about what is seen."""
     wanted = wanted_replicas(policy, seen)
-    kept = tuple((at, n) for at, n in memory.wanted if at > seen.at - policy.scale_in_after_s)
-    remembered = Memory(memory.added_at, (*kept, (seen.at, wanted)))
+    remembered = Memory(memory.added_at, (*_lately(memory, seen.at - policy.scale_in_after_s), (seen.at, wanted)))
     now = seen.replicas
     if not policy.least <= now <= policy.most:
         within = min(max(now, policy.least), policy.most)
@@ -88,11 +87,17 @@ def _more(policy: Policy, seen: Seen, memory: Memory, wanted: int) -> Decision:
     return Decision(step, f"{wanted} are wanted for {_work(seen)}", Memory(seen.at, memory.wanted))
 
 
+def _lately(memory: Memory, since: float) -> tuple[tuple[float, int], ...]:
+    """What was wanted since then, with the last of before: it held until the next."""
+    before = [each for each in memory.wanted if each[0] <= since]
+    return (*before[-1:], *(each for each in memory.wanted if each[0] > since))
+
+
 def _fewer(policy: Policy, seen: Seen, memory: Memory, wanted: int) -> Decision:
     now = seen.replicas
     watched = seen.at - memory.wanted[0][0]
     lately = max(n for _, n in memory.wanted)
-    if lately >= now or watched < policy.scale_in_after_s * 0.9:
+    if lately >= now or watched < policy.scale_in_after_s:
         return Decision(now, f"{wanted} would do; fewer come after {policy.scale_in_after_s:.0f} quiet s", memory)
     return Decision(lately, f"for {watched:.0f} s no more than {lately} were wanted", memory)
 

@@ -43,6 +43,18 @@ _CALLS = [
     ("DELETE", "/v1/galleries/g/people/p", {"read": 403, "submit": 404, "admin": 404}),
     ("GET", "/v1/galleries/g/faces/f/crop", {"read": 404, "submit": 404, "admin": 404}),
     ("DELETE", "/v1/galleries/g/faces/f", {"read": 403, "submit": 404, "admin": 404}),
+    ("GET", "/v1/scaling", {"read": 200, "submit": 200, "admin": 200}),
+    ("GET", "/v1/models", {"read": 200, "submit": 200, "admin": 200}),
+    ("GET", "/v1/models/m", {"read": 404, "submit": 404, "admin": 404}),
+    ("DELETE", "/v1/models/m", {"read": 403, "submit": 404, "admin": 404}),
+    ("GET", "/v1/models/m/compare?versions=1,2", {"read": 404, "submit": 404, "admin": 404}),
+    ("GET", "/v1/models/m/versions/1", {"read": 404, "submit": 404, "admin": 404}),
+    ("DELETE", "/v1/models/m/versions/1", {"read": 403, "submit": 404, "admin": 404}),
+    ("GET", "/v1/models/m/versions/1/files/model.h5", {"read": 404, "submit": 404, "admin": 404}),
+    ("PUT", "/v1/models/m/aliases/production", {"read": 403, "submit": 422, "admin": 422}),
+    ("DELETE", "/v1/models/m/aliases/production", {"read": 403, "submit": 404, "admin": 404}),
+    ("POST", "/v1/models/m/aliases/production/rollback", {"read": 403, "submit": 404, "admin": 404}),
+    ("POST", "/v1/models/m/predict", {"read": 403, "submit": 422, "admin": 422}),
 ]
 
 

@@ -15,6 +15,8 @@ from servers.stack import Stack, StartStack, eventually
 pytestmark = pytest.mark.stack
 
 NAMES = {"redis", "gateway", "keeper", "cpu-1", "cpu-2"}
+#: Of the stack that all tests share.
+ALL_NAMES = NAMES | {"torch-1", "torch-train-1", "keras-1", "keras-train-1", "model-server"}
 
 
 def run_a_job(stack: Stack) -> JobState:
@@ -26,7 +28,7 @@ def run_a_job(stack: Stack) -> JobState:
 
 
 def test_everything_runs_and_the_data_is_private(stack: Stack) -> None:
-    assert set(stack.pids()) == NAMES
+    assert set(stack.pids()) == ALL_NAMES
     assert stack.state.url == stack.url
     assert stack.client.ready()
     assert run_a_job(stack) is JobState.SUCCEEDED
@@ -39,7 +41,7 @@ def test_a_second_stack_over_the_same_data_is_refused(stack: Stack) -> None:
     assert done.returncode == 1
     assert f"A stack already runs over {stack.data_dir} at {stack.url}" in done.stderr
     assert "--data-dir" in done.stderr
-    assert set(stack.pids()) == NAMES
+    assert set(stack.pids()) == ALL_NAMES
 
 
 def test_a_port_in_use_is_refused(stack: Stack, tmp_path: object) -> None:
