@@ -64,10 +64,10 @@ def _figures(stack: Stack) -> str:
 
 def _pictures(folder: Path) -> list[tuple[str, list[str | Path], dict[str, Any]]]:
     pets: list[str | Path] = [_zip_of("datasets/cats_vs_dogs", folder / "pets.zip")]
-    fashion = {"epochs": 6, "validation_split": 0.1, "batch_size": 64}
+    fashion = {"epochs": 4, "validation_split": 0.1, "batch_size": 64}
     return [
         ("MNIST, cnn_pool, 3 epochs", [*_idx("mnist")], {"preset": "cnn_pool", "epochs": 3, "validation_split": 0.1}),
-        ("Fashion-MNIST, preset cnn, 6 epochs", [*_idx("fashion-mnist")], fashion),
+        ("Fashion-MNIST, preset cnn, 4 epochs", [*_idx("fashion-mnist")], fashion),
         ("200 photos of cats and dogs, preset cnn, 10 epochs", pets, {"epochs": 10}),
         ("the same, augmented", pets, {"epochs": 10, "augment": {}}),
         ("the same, from ssd_mobilenet, its weights kept", pets, {"epochs": 10, "base": "ssd_mobilenet"}),
